@@ -1,0 +1,346 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// Folder is a store in a folder of the file system: an object is a file. A
+// put writes a temporary file, flushes it to the disk, gives it its name in
+// one step, and flushes the name. Any number of processes may share a folder
+// whose file system has hard links.
+//
+// Temporary files and locks lie in its sub-folder ".darkroom". Links to other
+// folders are followed where a name leads through them, but not listed.
+type Folder struct {
+	dir   string
+	temp  string        // how the names of this Folder's temporary files begin
+	count atomic.Uint64 // of its temporary files
+	made  sync.Map      // sub-folders that are known to be there
+	open  *os.File      // its lock is shared by all who have the folder open
+
+	mu    sync.Mutex
+	owner *os.File // its lock is held by Lock
+}
+
+var _ Store = (*Folder)(nil)
+
+// ErrLocked is returned by [Folder.Lock] when another has the folder.
+var ErrLocked = errors.New("another render has it")
+
+// errHeld is what tryLock returns when someone holds the lock.
+var errHeld = errors.New("locked")
+
+// Open opens the store in a folder, which it creates if need be. Temporary
+// files that a crash left there are removed, unless another process has the
+// folder open: they might be its own.
+func Open(dir string) (*Folder, error) {
+	dir = filepath.Clean(dir)
+	own := filepath.Join(dir, private)
+	fail := func(err error) (*Folder, error) {
+		return nil, fmt.Errorf("opening the folder %s: %w", dir, bare(err))
+	}
+	if err := os.MkdirAll(own, 0o777); err != nil {
+		return fail(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(own, "open.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return fail(err)
+	}
+	if err := tryLock(lock); err == nil {
+		err = sweep(own)
+		if err != nil {
+			lock.Close()
+			return fail(err)
+		}
+	}
+	// Temporary files of ours come only after this lock, so that no other's
+	// sweep can meet them.
+	if err := shareLock(lock); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		lock.Close()
+		return fail(err)
+	}
+	return &Folder{dir: dir, temp: filepath.Join(own, tempPrefix+rand.Text()+"-"), open: lock}, nil
+}
+
+const tempPrefix = "put-"
+
+func sweep(own string) error {
+	entries, err := os.ReadDir(own)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), tempPrefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(own, entry.Name())))
+		}
+	}
+	return err
+}
+
+// Dir returns the folder's path.
+func (f *Folder) Dir() string { return f.dir }
+
+// Path returns the path of the file that an object is or would be.
+func (f *Folder) Path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
+
+// Lock takes the folder for one render, until Close: a second Lock, by this
+// process or another, returns ErrLocked. It is advisory: nothing else heeds
+// it. A file system without locks grants it always.
+func (f *Folder) Lock() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.owner != nil {
+		return fmt.Errorf("locking the folder %s: %w", f.dir, ErrLocked)
+	}
+	lock, err := os.OpenFile(filepath.Join(f.dir, private, "render.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err == nil {
+		err = tryLock(lock)
+	}
+	switch {
+	case err == nil || errors.Is(err, errors.ErrUnsupported):
+		f.owner = lock
+		return nil
+	case errors.Is(err, errHeld):
+		err = ErrLocked
+	}
+	lock.Close()
+	return fmt.Errorf("locking the folder %s: %w", f.dir, bare(err))
+}
+
+// Close gives up the folder and its locks. It may be called more than once.
+func (f *Folder) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, lock := range []*os.File{f.owner, f.open} {
+		if lock != nil {
+			lock.Close()
+		}
+	}
+	f.owner, f.open = nil, nil
+	return nil
+}
+
+// Get implements [Store].
+func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
+	if err := ready(ctx, name); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(f.Path(name))
+	if isAbsent(err) || errors.Is(err, syscall.EISDIR) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", f.Path(name), bare(err))
+	}
+	return data, nil
+}
+
+// Put implements [Store].
+func (f *Folder) Put(ctx context.Context, name string, data []byte) error {
+	return f.put(ctx, name, data, os.Rename)
+}
+
+// PutIfAbsent implements [Store].
+func (f *Folder) PutIfAbsent(ctx context.Context, name string, data []byte) error {
+	if err := ready(ctx, name); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(f.Path(name)); err == nil { // spares the writing
+		return fmt.Errorf("writing %s: %w", f.Path(name), ErrExists)
+	}
+	return f.put(ctx, name, data, linkNew)
+}
+
+// linkNew gives a file a name that must be free. Rename(2) would replace what
+// has it, and creating it with O_EXCL would show half a file.
+func linkNew(temp, target string) error {
+	err := os.Link(temp, target)
+	switch {
+	case err == nil:
+		os.Remove(temp) // if it fails, the next Open sweeps it
+	case errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("%w (it takes a file system with hard links)", bare(err))
+	}
+	return err
+}
+
+// put writes data to a temporary file and has place give it its name. It
+// leaves no temporary file, whatever place did.
+func (f *Folder) put(ctx context.Context, name string, data []byte, place func(temp, target string) error) (err error) {
+	if err := ready(ctx, name); err != nil {
+		return err
+	}
+	target := f.Path(name)
+	defer func() {
+		if errors.Is(err, fs.ErrExist) {
+			err = ErrExists
+		}
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", target, bare(err))
+		}
+	}()
+	dir := filepath.Dir(target)
+	if err := f.mkdir(dir); err != nil {
+		return err
+	}
+	temp := f.temp + strconv.FormatUint(f.count.Add(1), 10)
+	if err := writeSynced(temp, data); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	err = place(temp, target)
+	if isAbsent(err) { // somebody removed a folder that was there before
+		f.made.Clear()
+		if err = f.mkdir(dir); err == nil {
+			err = place(temp, target)
+		}
+	}
+	if err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return syncDir(dir)
+}
+
+func writeSynced(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if _, err = file.Write(data); err == nil {
+		err = file.Sync()
+	}
+	return cmp.Or(err, file.Close())
+}
+
+// mkdir makes a sub-folder and those above it, and flushes their names.
+func (f *Folder) mkdir(dir string) error {
+	if _, ok := f.made.Load(dir); ok || dir == f.dir {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := f.mkdir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil && !isFolder(dir) {
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is no folder", dir)
+		}
+		return err
+	}
+	// Also where it was there: who made it may not have come to its flush.
+	if err := syncDir(parent); err != nil {
+		return err
+	}
+	f.made.Store(dir, nil)
+	return nil
+}
+
+func isFolder(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir()
+}
+
+// Delete implements [Store].
+func (f *Folder) Delete(ctx context.Context, name string) error {
+	if err := ready(ctx, name); err != nil {
+		return err
+	}
+	target := f.Path(name)
+	err := os.Remove(target)
+	if isAbsent(err) || err != nil && isFolder(target) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(target))
+	}
+	if err != nil {
+		return fmt.Errorf("deleting %s: %w", target, bare(err))
+	}
+	return nil
+}
+
+// List implements [Store]. It reads one sub-folder at a time.
+func (f *Folder) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		folder, rest, err := splitPrefix(prefix)
+		if err == nil {
+			err = f.list(ctx, folder, rest, yield)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield("", err)
+		}
+	}
+}
+
+// errStop ends a list whose reader has had enough.
+var errStop = errors.New("stop")
+
+// list yields the names in and below a folder ("" is the store's own) whose
+// first part in it begins with rest.
+func (f *Folder) list(ctx context.Context, folder, rest string, yield func(string, error) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(f.Path(folder))
+	if isAbsent(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", f.Path(folder), bare(err))
+	}
+	// "a-b" comes before "a/b", so folders are sorted with their slash.
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		switch name := entry.Name(); {
+		case !strings.HasPrefix(name, rest) || folder == "" && name == private:
+		case entry.IsDir():
+			names = append(names, name+"/")
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if sub, ok := strings.CutSuffix(name, "/"); ok {
+			err = f.list(ctx, path.Join(folder, sub), "", yield)
+		} else if err = ctx.Err(); err == nil && !yield(path.Join(folder, name), nil) {
+			err = errStop
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isAbsent tells that a path, or a folder on its way, is not there.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// bare takes the path off an error of package os, which names a temporary
+// file or says again what the caller says.
+func bare(err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		return pathErr.Err
+	case errors.As(err, &linkErr):
+		return linkErr.Err
+	}
+	return err
+}

@@ -1,0 +1,12 @@
+//go:build !unix || solaris || aix
+
+package storage
+
+import (
+	"errors"
+	"os"
+)
+
+func tryLock(*os.File) error   { return errors.ErrUnsupported }
+func shareLock(*os.File) error { return errors.ErrUnsupported }
+func syncDir(string) error     { return nil }
