@@ -1,0 +1,30 @@
+// Package models holds the models that darkroom brings along, compiled in.
+//
+// The base model, House, is a latent-diffusion pipeline of 128 px in the folder
+// layout of Stable Diffusion's ONNX exports. It draws one to three of eight
+// shapes (circle, square, triangle, star, ring, heart, diamond, cross) in ten
+// colours and three sizes, at the places that a prompt names, on a plain
+// background, a gradient, or a sky, sea or hills by day, at night or at sunset:
+// "a large yellow star above a small blue ring on a red to black gradient".
+// Other words mean nothing to it. The recipe that trained it is in recipe/,
+// the program that tells whether a picture shows its prompt in score/.
+package models
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed all:house
+var files embed.FS
+
+// House returns the base model's folder: model_index.json at its root, one
+// folder for each part, and darkroom.json with the size, steps and guidance
+// that suit it.
+func House() fs.FS {
+	house, err := fs.Sub(files, "house")
+	if err != nil {
+		panic(err) // only for a malformed name
+	}
+	return house
+}
