@@ -11,10 +11,11 @@ type Model struct {
 	Height   int `json:"height"`   // pixels
 	Multiple int `json:"multiple"` // widths and heights are multiples of this: VAE factor x 2^down-samplings
 
-	Steps         int     `json:"steps"`          // where a job names none
-	GuidanceScale float64 `json:"guidance_scale"` // where a job names none
-	Sampler       string  `json:"sampler"`        // where a job names none: the scheduler_config's class
-	TextLayers    int     `json:"text_layers"`    // layers of the (first) text encoder: clip_skip is smaller
+	Steps         int     `json:"steps"`               // where a job names none
+	GuidanceScale float64 `json:"guidance_scale"`      // where a job names none
+	Sampler       string  `json:"sampler"`             // where a job names none: the scheduler_config's class
+	Distilled     bool    `json:"distilled,omitempty"` // guidance is an input of the UNet (LCM's timestep_cond): one row, no negative prompt
+	TextLayers    int     `json:"text_layers"`         // layers of the (first) text encoder: clip_skip is smaller
 }
 
 // Ref is the model's pinned name, name@digest.

@@ -3,8 +3,16 @@
 //
 // A job begins as one JSON object on one line of a batch file. [Decode] reads
 // it, [Spec.Resolve] fills in what the line left to the model and checks the
-// rest, and [Spec.Key] names the result.
+// rest, [Spec.Expand] makes one job of each picture, and [Spec.Key] names the
+// result. Marshalled, that is a line of the manifest, which Decode reads back
+// to the same Spec.
 package job
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+)
 
 // Kind is what a job does.
 type Kind string
@@ -17,7 +25,7 @@ const (
 
 // Spec is one job. The zero value of a field that is marked omitempty means
 // that it is off; what a line leaves out and a model supplies is filled in by
-// [Spec.Resolve].
+// [Spec.Resolve]. Decode is the way to make one, since it checks the limits.
 type Spec struct {
 	ID             string  `json:"id,omitempty"`              // the user's name for the line, [A-Za-z0-9._-]{1,100}; no part of the key
 	Kind           Kind    `json:"kind"`                      // Generate where left out
@@ -33,20 +41,20 @@ type Spec struct {
 	GuidanceScale   float64    `json:"guidance_scale"`             // 0 .. 100; no guidance at 1 or below
 	GuidanceRescale float64    `json:"guidance_rescale,omitempty"` // 0 .. 1
 	GuidanceStart   float64    `json:"guidance_start,omitempty"`   // fraction of the steps, 0 .. 1
-	GuidanceEnd     float64    `json:"guidance_end,omitempty"`     // fraction of the steps, 0 .. 1; resolved: 1 where left out
+	GuidanceEnd     float64    `json:"guidance_end"`               // fraction of the steps, 0 .. 1; 1 where left out
 	Eta             float64    `json:"eta,omitempty"`              // 0 .. 1, for ddim
 	ClipSkip        int        `json:"clip_skip,omitempty"`        // text encoder layers left out at its end
 	Width           int        `json:"width"`                      // pixels
 	Height          int        `json:"height"`                     // pixels
 	Image           string     `json:"image,omitempty"`            // edit, upscale: a file beside the batch file; resolved: inputs/<sha256>.<ext>
 	Mask            string     `json:"mask,omitempty"`             // edit: as image
-	Strength        float64    `json:"strength,omitempty"`         // edit: 0 .. 1
+	Strength        float64    `json:"strength,omitempty"`         // edit: above 0, up to 1
 	MaskBlur        float64    `json:"mask_blur,omitempty"`        // pixels
 	MaskPadding     *int       `json:"mask_padding,omitempty"`     // pixels
 	KeepUnmasked    bool       `json:"keep_unmasked,omitempty"`    // put the input's own pixels back
 	Extend          *Extend    `json:"extend,omitempty"`           // paint outward
 	Scale           float64    `json:"scale,omitempty"`            // upscale
-	NoiseLevel      int        `json:"noise_level,omitempty"`      // upscale
+	NoiseLevel      *int       `json:"noise_level,omitempty"`      // upscale: 0 .. 350
 	Upscale         *Upscaling `json:"upscale,omitempty"`          // after a generate or an edit
 
 	Control    []Control `json:"control,omitempty"`
@@ -55,7 +63,64 @@ type Spec struct {
 
 	N      int            `json:"n,omitempty"`      // pictures of this line, 1 .. 10,000; the producer expands it; no part of the key
 	Format string         `json:"format,omitempty"` // png, jpeg or npy (the latent)
-	Labels map[string]any `json:"labels,omitempty"` // flat; carried along; no part of the key
+	Labels map[string]any `json:"labels,omitempty"` // string, json.Number, bool or nil; carried along; no part of the key
+
+	given fieldSet // which of the fields the line named whose zero value means something
+}
+
+// fieldSet says which fields were given, where a field's zero value can't.
+type fieldSet uint8
+
+const (
+	givenSeed fieldSet = 1 << iota
+	givenGuidanceScale
+	givenGuidanceEnd
+)
+
+// Guided tells whether any step of the job is guided, which takes a second
+// row a step and makes use of the negative prompt.
+func (s Spec) Guided() bool { return s.GuidanceScale > 1 && s.GuidanceStart < s.GuidanceEnd }
+
+// GuidedAt tells whether the i-th of n steps, from 0, is guided: i/n lies in
+// [guidance_start, guidance_end).
+func (s Spec) GuidedAt(i, n int) bool {
+	at := float64(i) / float64(n)
+	return s.Guided() && s.GuidanceStart <= at && at < s.GuidanceEnd
+}
+
+// Expand yields a job for each of the line's n pictures: seeds seed .. seed+n-1,
+// ids id-0 .. id-(n-1) where n is above 1. A line without a seed begins at
+// seed. Seeds above 2^64-1 are a fault.
+func (s Spec) Expand(seed uint64) (iter.Seq[Spec], Faults) {
+	if s.given&givenSeed == 0 && s.Seed == 0 {
+		s.Seed = seed
+	}
+	s.given |= givenSeed
+	n := max(s.N, 1)
+	s.N = 0
+	if fault, bad := seedFault(s.Seed, n); bad {
+		return nil, Faults{fault}
+	}
+	return func(yield func(Spec) bool) {
+		for i := range n {
+			one := s
+			one.Seed += uint64(i)
+			if n > 1 && s.ID != "" {
+				one.ID = s.ID + "-" + strconv.Itoa(i)
+			}
+			if !yield(one) {
+				return
+			}
+		}
+	}, nil
+}
+
+func seedFault(seed uint64, n int) (Fault, bool) {
+	last := seed + uint64(n-1)
+	return Fault{
+		Field: "seed", What: "too large", Value: strconv.FormatUint(seed, 10),
+		Want: fmt.Sprintf("%d pictures need seeds up to 2^64-1", n),
+	}, last < seed
 }
 
 // Extend is how many pixels an edit paints beyond each side of its picture.

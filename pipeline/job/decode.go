@@ -1,0 +1,318 @@
+package job
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// MaxLine is the longest line of a batch file, in bytes.
+const MaxLine = 1 << 20
+
+// Decode reads a line of a batch file or a manifest: one JSON object. It
+// returns all that is wrong with the line, by itself, at once; where nothing
+// is, the Spec is to be resolved. Numbers of labels keep their text, as
+// json.Number.
+func Decode(line []byte) (Spec, Faults) {
+	if len(line) > MaxLine {
+		return Spec{}, Faults{{What: fmt.Sprintf("a line of %d bytes", len(line)), Want: "want at most 1 MiB"}}
+	}
+	if !utf8.Valid(line) {
+		return Spec{}, Faults{badUTF8(line)}
+	}
+	d := decoder{scanner: scanner{data: line}, spec: Spec{Kind: Generate, Model: "house"}}
+	if c := d.peek(); c != '{' {
+		d.unexpected("want a JSON object in braces")
+	}
+	given := readObject(&d, specMembers, &d.spec)
+	d.end()
+	if d.err != nil {
+		return Spec{}, append(d.faults, Fault{What: d.err.Error()})
+	}
+	d.faults = append(d.faults, d.spec.check(given)...)
+	if d.faults != nil {
+		return Spec{}, d.faults
+	}
+	return d.spec, nil
+}
+
+// UnmarshalJSON reads a job as Decode does.
+func (s *Spec) UnmarshalJSON(data []byte) error {
+	spec, faults := Decode(data)
+	if faults == nil {
+		*s = spec
+	}
+	return faults.Err()
+}
+
+func badUTF8(line []byte) Fault {
+	at := 0
+	for at < len(line) {
+		r, size := utf8.DecodeRune(line[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return Fault{What: fmt.Sprintf("byte %d, 0x%02x, is not UTF-8", at+1, line[at]), Want: "save the file as UTF-8"}
+}
+
+// decoder reads a Spec and gathers what is wrong with it. Its methods read one
+// value, of the field that it is at, and note a fault where the value is not
+// as it must be.
+type decoder struct {
+	scanner
+	spec   Spec
+	field  string // such as control[2].image
+	faults Faults
+}
+
+func (d *decoder) fault(what string, value []byte, want string) {
+	d.faults = append(d.faults, Fault{Field: d.field, What: what, Value: shorten(value), Want: "want " + want})
+}
+
+// wrongType reads the value that comes next, which is not what is wanted.
+func (d *decoder) wrongType(want string) {
+	if value := d.value(); d.err == nil {
+		d.fault("wrong type", value, want)
+	}
+}
+
+// string reads a string.
+func (d *decoder) string(want string) (text string, ok bool) {
+	if d.peek() != '"' {
+		d.wrongType(want)
+		return "", false
+	}
+	text = string(d.text())
+	return text, d.err == nil
+}
+
+// name reads a string that must meet a condition.
+func (d *decoder) name(want string, valid func(string) bool) string {
+	text, ok := d.string(want)
+	if ok && !valid(text) {
+		d.fault("not allowed", []byte(text), want)
+	}
+	return text
+}
+
+// oneOf reads a string that must be one of a few words.
+func (d *decoder) oneOf(words ...string) string {
+	text, ok := d.string("one of " + quoteAll(words))
+	if !ok {
+		return ""
+	}
+	for _, word := range words {
+		if text == word {
+			return word
+		}
+	}
+	d.faults = append(d.faults, Fault{Field: d.field, What: "unknown name", Value: shorten(text), Want: didYouMean(text, words)})
+	return ""
+}
+
+func (d *decoder) isNumber() bool {
+	c := d.peek()
+	return c == '-' || '0' <= c && c <= '9'
+}
+
+// whole reads a whole number.
+func (d *decoder) whole(least, most uint64) uint64 {
+	want := func() string { return fmt.Sprintf("a whole number from %d to %d", least, most) }
+	if !d.isNumber() {
+		d.wrongType(want())
+		return 0
+	}
+	text := d.number()
+	n, ok := parseWhole(text)
+	switch {
+	case d.err != nil:
+	case !ok && bytes.ContainsAny(text, ".eE"):
+		d.fault("not a whole number:", text, want())
+	case !ok || n < least || n > most:
+		d.fault("out of range:", text, want())
+	}
+	return n
+}
+
+func (d *decoder) int(least, most int) int { return int(d.whole(uint64(least), uint64(most))) }
+
+// float reads a number.
+func (d *decoder) float(least, most float64) float64 {
+	want := func() string { return fmt.Sprintf("a number from %v to %v", least, most) }
+	if !d.isNumber() {
+		d.wrongType(want())
+		return 0
+	}
+	text := d.number()
+	if d.err != nil {
+		return 0
+	}
+	x, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || x < least || x > most {
+		d.fault("out of range:", text, want())
+	}
+	return x + 0 // -0 is 0
+}
+
+func (d *decoder) bool() bool {
+	switch {
+	case d.literal("true"):
+		return true
+	case !d.literal("false"):
+		d.wrongType("true or false")
+	}
+	return false
+}
+
+// labels reads a flat object.
+func (d *decoder) labels() map[string]any {
+	const want = "an object of strings, numbers, true, false and null"
+	if d.peek() != '{' {
+		d.wrongType(want)
+		return nil
+	}
+	labels, name := map[string]any{}, d.field
+	d.object(func(key []byte) {
+		d.field = name + "." + string(key)
+		if _, twice := labels[string(key)]; twice {
+			d.faults = append(d.faults, Fault{Field: d.field, What: "given twice"})
+		}
+		var value any
+		switch c := d.peek(); {
+		case c == '"':
+			value = string(d.text())
+		case d.isNumber():
+			value = json.Number(d.number())
+		case c == '{' || c == '[':
+			d.wrongType("a string, a number, true, false or null")
+		case d.literal("true"):
+			value = true
+		case d.literal("false"):
+			value = false
+		case !d.literal("null"):
+			d.unexpected("want a value")
+		}
+		labels[string(key)] = value
+	})
+	if len(labels) == 0 {
+		return nil
+	}
+	return labels
+}
+
+// readList reads an array of at most 64 elements.
+func readList[T any](d *decoder, read func(d *decoder, v *T)) []T {
+	const most = 64
+	if d.peek() != '[' {
+		d.wrongType("a list")
+		return nil
+	}
+	var list []T
+	name := d.field
+	d.array(func(i int) {
+		d.field = name + "[" + strconv.Itoa(i) + "]"
+		if i == most {
+			d.fault("one too many", nil, fmt.Sprintf("at most %d", most))
+		}
+		var v T
+		if read(d, &v); i < most {
+			list = append(list, v)
+		}
+	})
+	return list
+}
+
+// member is a field of an object: its name and how it is read.
+type member[T any] struct {
+	name string
+	read func(d *decoder, v *T)
+}
+
+// members are an object's fields, at most 64.
+type members[T any] struct {
+	list  []member[T]
+	names []string
+	index map[string]int
+}
+
+func newMembers[T any](list ...member[T]) *members[T] {
+	m := &members[T]{list: list, index: make(map[string]int, len(list))}
+	for i, member := range list {
+		m.names = append(m.names, member.name)
+		m.index[member.name] = i
+	}
+	return m
+}
+
+// bit is the field's place in what readObject returns.
+func (m *members[T]) bit(name string) uint64 { return 1 << m.index[name] }
+
+// readObject reads an object, of which it needs some fields, and returns the
+// bits of those it has.
+func readObject[T any](d *decoder, m *members[T], v *T, needs ...string) (given uint64) {
+	if d.peek() != '{' {
+		d.wrongType("an object with " + quoteAll(m.names))
+		return 0
+	}
+	object := d.field
+	if object != "" {
+		object += "."
+	}
+	d.object(func(key []byte) {
+		i, known := m.index[string(key)]
+		if !known {
+			d.unknown(object, string(key), m.names)
+			return
+		}
+		if d.field = m.list[i].name; object != "" {
+			d.field = object + d.field
+		}
+		if given&(1<<i) != 0 {
+			d.faults = append(d.faults, Fault{Field: d.field, What: "given twice"})
+		}
+		given |= 1 << i
+		m.list[i].read(d, v)
+	})
+	for _, name := range needs {
+		if given&m.bit(name) == 0 && d.err == nil {
+			d.faults = append(d.faults, Fault{Field: object + name, What: "missing"})
+		}
+	}
+	return given
+}
+
+func (d *decoder) unknown(object, key string, names []string) {
+	d.field = object + shorten(key)
+	hint, ok := elsewhere[key]
+	if ok && object == "" {
+		hint = "it is called `" + hint + "` here"
+	} else {
+		hint = didYouMean(key, names)
+	}
+	d.faults = append(d.faults, Fault{Field: d.field, What: "unknown field", Want: hint})
+	d.value()
+}
+
+// elsewhere has other programs' names for a job's fields.
+var elsewhere = map[string]string{
+	"cfg": "guidance_scale", "cfg_scale": "guidance_scale", "guidance": "guidance_scale",
+	"num_inference_steps": "steps", "sampler_name": "sampler", "scheduler": "schedule",
+	"denoising_strength": "strength", "init_image": "image", "init_images": "image", "mask_image": "mask",
+	"custom_id": "id", "checkpoint": "model", "batch_size": "n", "n_iter": "n", "num_images": "n",
+	"num_images_per_prompt": "n", "text": "prompt", "tis": "embeddings",
+}
+
+func quoteAll(names []string) string {
+	var b []byte
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(append(append(b, '`'), name...), '`')
+	}
+	return string(b)
+}

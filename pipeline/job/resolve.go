@@ -1,0 +1,128 @@
+package job
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Resolve fills in what the job leaves to its model, gives names their one
+// spelling, and checks what depends on the model. It returns all that is
+// wrong. A job that is resolved stays as it is when it is resolved again.
+func (s Spec) Resolve(m Model) (Spec, Faults) {
+	var faults Faults
+	fault := func(field, what, value, want string) {
+		faults = append(faults, Fault{field, what, shorten(value), want})
+	}
+
+	if _, pin, _ := strings.Cut(s.Model, "@"); !strings.HasPrefix(m.Digest, pin) {
+		fault("model", "other weights than", s.Model, "want `"+m.Ref()+"`")
+	}
+	s.Model = m.Ref()
+	if s.Format == "" {
+		s.Format = "png"
+	}
+	if s.Steps == 0 {
+		s.Steps = m.Steps
+	}
+	if s.given&givenGuidanceScale == 0 && s.GuidanceScale == 0 {
+		s.GuidanceScale = m.GuidanceScale
+	}
+	if s.given&givenGuidanceEnd == 0 && s.GuidanceEnd == 0 {
+		s.GuidanceEnd = 1
+	}
+	s.given |= givenGuidanceScale | givenGuidanceEnd
+
+	if s.Sampler == "" {
+		s.Sampler = m.Sampler
+	}
+	faults = append(faults, s.resolveSampler()...)
+	if s.Eta > 0 && s.Sampler != "ddim" {
+		fault("eta", "out of place with the sampler", s.Sampler, "it is for `ddim`")
+	}
+
+	if s.Width == 0 {
+		s.Width = m.Width
+	}
+	if s.Height == 0 {
+		s.Height = m.Height
+	}
+	for _, side := range []struct {
+		field  string
+		pixels int
+	}{{"width", s.Width}, {"height", s.Height}} {
+		if m.Multiple > 0 && side.pixels%m.Multiple != 0 {
+			fault(side.field, fmt.Sprintf("%d is no multiple of %d, which this model takes", side.pixels, m.Multiple), "", nearestSizes(side.pixels, m.Multiple))
+		}
+	}
+	if s.ClipSkip > 0 && s.ClipSkip >= m.TextLayers {
+		fault("clip_skip", "out of range:", fmt.Sprint(s.ClipSkip), fmt.Sprintf("want less than the text encoder's %d layers", m.TextLayers))
+	}
+	if m.Distilled {
+		faults = append(faults, s.checkDistilled()...)
+	}
+	if faults != nil {
+		return Spec{}, faults
+	}
+	return s, nil
+}
+
+// nearestSizes names the multiples on both sides of a size, within the limits.
+func nearestSizes(pixels, multiple int) string {
+	below := pixels / multiple * multiple
+	switch above := below + multiple; {
+	case above > maxSide:
+		return fmt.Sprintf("want %d", below)
+	case below == 0:
+		return fmt.Sprintf("want %d", above)
+	default:
+		return fmt.Sprintf("want %d or %d", below, above)
+	}
+}
+
+// resolveSampler replaces an alias of a sampler, and of a schedule, and checks
+// that the two go together.
+func (s *Spec) resolveSampler() Faults {
+	sampler, implied, err := resolveSampler(s.Sampler)
+	if err != nil {
+		return Faults{{"sampler", "unknown name", shorten(s.Sampler), didYouMean(s.Sampler, samplerNames())}}
+	}
+	s.Sampler = sampler
+	schedule := strings.ToLower(s.Schedule)
+	switch takes := samplerSchedules(sampler); {
+	case schedule == "" || schedule == "normal":
+		s.Schedule = implied
+	case implied != "" && schedule != implied:
+		return Faults{{"schedule", "another one than the sampler's name says:", shorten(s.Schedule), "want `" + implied + "`, or none"}}
+	case !slices.Contains(takes, schedule) && len(takes) == 0:
+		return Faults{{"schedule", "`" + sampler + "` takes none, not", shorten(s.Schedule), "leave it out"}}
+	case !slices.Contains(takes, schedule):
+		return Faults{{"schedule", "unknown name", shorten(s.Schedule), didYouMean(schedule, append([]string{"normal"}, takes...))}}
+	default:
+		s.Schedule = schedule
+	}
+	return nil
+}
+
+// checkDistilled checks a job of a model whose guidance is an input of its
+// denoiser: there is no second row that could be turned off, left out for
+// some steps or be given a prompt of its own.
+func (s *Spec) checkDistilled() (faults Faults) {
+	if s.GuidanceScale < 1 {
+		faults = append(faults, Fault{"guidance_scale", "out of range:", fmt.Sprint(s.GuidanceScale), "this model wants a number from 1 to 100"})
+	}
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"negative_prompt", s.NegativePrompt != nil},
+		{"guidance_rescale", s.GuidanceRescale != 0},
+		{"guidance_start", s.GuidanceStart != 0},
+		{"guidance_end", s.GuidanceEnd != 1},
+	} {
+		if field.given {
+			faults = append(faults, Fault{Field: field.name, What: "out of place", Want: "this model is guided without a second row"})
+		}
+	}
+	return faults
+}
