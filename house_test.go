@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"pipeline/imaging":    {"pipeline/job"},
 	"pipeline/ort":        {"pipeline"},
 	"pipeline/job":        {"pipeline/sampler"},
+	"models/score/cmd":    {"models/score"},
 	"storage/storagetest": {"storage"},
 }
 

@@ -1,0 +1,72 @@
+"""Trains the house model from nothing and exports it: python train.py
+
+Every part is kept under --work. Parts that are there are not made again, and the UNet goes on from its saved state:
+a run that is cut off is continued by the same command, and a trained model is trained further by a larger --minutes.
+"""
+
+import argparse
+import os
+import pathlib
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+import decoder
+import export
+import heldout
+import pictures
+import sampling
+import text_encoder
+import tokenizer
+import unet
+from autoencoder import PICTURE
+from drawing import draw
+from latents import latents
+
+STATE = pathlib.Path(os.environ.get("XDG_STATE_HOME") or pathlib.Path.home() / ".local/state")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Trains the house model and exports it to models/house.")
+    parser.add_argument("--work", type=pathlib.Path, default=STATE / "darkroom-recipe", help="folder of data and states (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=115, help="of UNet training in all (%(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="of UNet training, one for each core (%(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default=heldout.REPOSITORY / "models/house", help="folder of the exported model (%(default)s)")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+
+    for name, make in [
+        ("tokenizer", lambda: tokenizer.make(args.work / "tokenizer")),
+        ("text_encoder", lambda: text_encoder.train(args.work)),
+        ("vae", lambda: decoder.train(args.work)),
+        ("tokens.npy", lambda: pictures.make(args.work)),
+    ]:
+        if not (args.work / name).exists():
+            make()
+    heldout.make()
+    score_drawings(args.work)
+    unet.train(args.work, unet.Settings(seconds=60 * args.minutes, processes=args.processes))
+    export.export(args.work, args.out)
+    score_samples(args.work)
+
+
+def score_drawings(work):
+    """How well the scores can get: of the held-out scenes as drawn, and after latents and decoder."""
+    lines, scenes = zip(*heldout.prompts())
+    drawings = np.stack([draw(s, PICTURE) for s in scenes])
+    print("drawings\n" + heldout.score(work / "drawings", lines, drawings))
+    vae = AutoencoderKL.from_pretrained(work / "vae").eval()
+    with torch.no_grad():
+        parts = [vae.decode(latents(x)).sample for x in pictures.to_tensor(drawings).split(12)]
+    print("reconstructions\n" + heldout.score(work / "reconstructions", lines, pictures.to_pictures(torch.cat(parts))))
+
+
+def score_samples(work):
+    lines = [line for line, _ in heldout.prompts()]
+    samples = sampling.sample(work, [line["prompt"] for line in lines])
+    print("samples\n" + heldout.score(work / "samples", lines, samples))
+
+
+if __name__ == "__main__":
+    main()
