@@ -1,0 +1,233 @@
+// Package engine keeps a device full by batching denoiser calls by step.
+//
+// Each job runs its own sampler in its own goroutine and asks the engine to
+// evaluate a row or two at a time. The engine gathers the rows of many jobs
+// into calls: jobs of different samplers, timesteps and step counts share a
+// call as long as they agree on their group. A job joins when it is ready for
+// its first step and leaves after its last:
+//
+//	job, err := e.Join(group)
+//	if err != nil {
+//		return err
+//	}
+//	defer job.Leave()
+//	for each step {
+//		err := job.Denoise(ctx, rows...)
+//	}
+//
+// A device has lanes, the calls that it runs side by side: one on a GPU, as
+// many as cores on a CPU. A free lane fires as soon as waiting can bring it
+// nothing: when no active job is computing on the host, since each of them
+// waits or is in flight, or when a group has a full call of rows. No timer is
+// involved, so the engine adds no delay and its decisions can be replayed.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by Join and Denoise once the engine is closing.
+var ErrClosed = errors.New("engine: closed")
+
+// ErrLeft is returned by a Denoise of a job that has left.
+var ErrLeft = errors.New("engine: the job has left")
+
+// Config is the shape of the device.
+type Config struct {
+	Lanes int // calls that run side by side, at least 1
+	Rows  int // the most rows of one call, at least 1
+}
+
+// Call evaluates the rows of one call, all of one group, on one lane
+// (0 .. Lanes-1). Calls run concurrently, never two at a time on a lane, so
+// that buffers kept by lane need no lock.
+//
+// The slice is the engine's and is valid until the call returns; so is what the
+// rows point to, which jobs don't touch while their rows are in flight. An
+// error or a panic goes to the jobs of this call and to no other. The context
+// is cancelled when no job of the call wants its result any more; returning
+// early is then allowed, not required.
+type Call[K comparable, R any] func(ctx context.Context, lane int, group K, rows []R) error
+
+// Engine shares a device among jobs. K tells which rows may stand in one call;
+// R is a row, usually a pointer to or a small struct of the buffers to read and
+// to write. Its methods are safe for concurrent use.
+type Engine[K comparable, R any] struct {
+	cfg   Config
+	call  Call[K, R]
+	serve sync.WaitGroup // the lanes' goroutines
+
+	mu        sync.Mutex
+	closed    bool
+	lanes     []*lane[K, R]
+	free      int // lanes that run no call
+	active    int // jobs between Join and Leave
+	computing int // active jobs that neither wait nor are in flight
+	waiting   int // rows that wait for a call
+	age       uint64
+	groups    map[K]*group[K, R]
+	ready     []*group[K, R] // groups with waiting rows
+	planner   planner
+	sizes     [][]int // what the planner is shown, reused
+	meter     meter
+}
+
+// New starts an engine, whose lanes call call. Close stops it.
+func New[K comparable, R any](cfg Config, call Call[K, R]) (*Engine[K, R], error) {
+	if cfg.Lanes < 1 {
+		return nil, fmt.Errorf("engine: %d lanes: at least 1 is needed", cfg.Lanes)
+	}
+	if cfg.Rows < 1 {
+		return nil, fmt.Errorf("engine: %d rows a call: at least 1 is needed", cfg.Rows)
+	}
+	e := &Engine[K, R]{
+		cfg:    cfg,
+		call:   call,
+		lanes:  make([]*lane[K, R], cfg.Lanes),
+		free:   cfg.Lanes,
+		groups: make(map[K]*group[K, R]),
+	}
+	e.meter.last = time.Now()
+	for i := range e.lanes {
+		l := newLane[K, R](i, cfg.Rows)
+		e.lanes[i] = l
+		e.serve.Go(func() { e.serveLane(l) })
+	}
+	return e, nil
+}
+
+// Join makes a job active. Until it leaves, the engine counts on its next rows:
+// what takes the host long (decoding a picture, writing a file) belongs before
+// Join or after Leave.
+func (e *Engine[K, R]) Join(key K) (*Job[K, R], error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	g := e.groups[key]
+	if g == nil {
+		g = &group[K, R]{key: key}
+		e.groups[key] = g
+	}
+	g.members++
+	e.account()
+	e.active++
+	e.computing++
+	return &Job[K, R]{engine: e, group: g, done: make(chan struct{}, 1)}, nil
+}
+
+// Close refuses what comes from now on, evaluates the rows that wait and those
+// in flight, and returns when the last call is over. It may be called more than
+// once.
+func (e *Engine[K, R]) Close() {
+	e.mu.Lock()
+	if !e.closed {
+		e.closed = true
+		e.dispatch()
+	}
+	e.mu.Unlock()
+	e.serve.Wait()
+}
+
+// dispatch fires what the rule allows now. It is called, with the lock held,
+// after every change that may allow more.
+func (e *Engine[K, R]) dispatch() {
+	if e.free > 0 && e.waiting > 0 {
+		// Rows still to come are worth waiting for, but for a full call, and
+		// not at all once no more are let in.
+		fullOnly := e.computing > 0 && !e.closed
+		if !fullOnly || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= e.cfg.Rows }) {
+			e.fire(fullOnly)
+		}
+	}
+	if e.closed && e.waiting == 0 && e.free == len(e.lanes) {
+		for _, l := range e.lanes {
+			l.stop()
+		}
+	}
+}
+
+// fire hands waiting rows to free lanes as the planner shares them out.
+func (e *Engine[K, R]) fire(fullOnly bool) {
+	e.account()
+	slices.SortFunc(e.ready, func(a, b *group[K, R]) int {
+		if a.head.age < b.head.age {
+			return -1
+		}
+		return 1
+	})
+	e.sizes = e.sizes[:0]
+	for _, g := range e.ready {
+		// The free lanes can't take more; one call's worth beyond lets the
+		// planner choose what completes the last.
+		g.look((e.free + 1) * e.cfg.Rows)
+		e.sizes = append(e.sizes, g.sizes)
+	}
+	next := 0
+	for _, batch := range e.planner.share(e.free, e.cfg.Rows, fullOnly, e.sizes) {
+		for e.lanes[next].running {
+			next++
+		}
+		e.load(e.lanes[next], e.ready[batch.group], batch.portions)
+	}
+	for _, g := range e.ready {
+		clear(g.seen)
+	}
+	e.ready = slices.DeleteFunc(e.ready, func(g *group[K, R]) bool { return g.rows == 0 })
+}
+
+// load moves the rows of one call from their group to a lane and starts it.
+func (e *Engine[K, R]) load(l *lane[K, R], g *group[K, R], portions []portion) {
+	for _, p := range portions {
+		j := g.seen[p.job]
+		l.rows = append(l.rows, j.rows[j.fired:j.fired+p.rows]...)
+		l.parts = append(l.parts, part[K, R]{j, p.rows})
+		j.fired += p.rows
+		g.rows -= p.rows
+		e.waiting -= p.rows
+		if j.fired == len(j.rows) {
+			g.remove(j)
+		}
+	}
+	e.meter.calls++
+	e.meter.rows += uint64(len(l.rows))
+	e.free--
+	l.start(g.key, e.meter.last)
+}
+
+// fail gives up a job's step: rows that wait are withdrawn, rows in flight stay
+// with the call that holds their buffers. The first error counts.
+func (e *Engine[K, R]) fail(j *Job[K, R], err error) {
+	if j.err != nil {
+		return
+	}
+	j.err = err
+	if n := len(j.rows) - j.fired; n > 0 {
+		e.account()
+		j.fired += n
+		j.pending -= n
+		j.group.rows -= n
+		e.waiting -= n
+		j.group.remove(j)
+		if j.group.rows == 0 {
+			e.ready = slices.DeleteFunc(e.ready, func(g *group[K, R]) bool { return g == j.group })
+		}
+	}
+	for _, l := range e.lanes {
+		l.cancelUnwanted(j)
+	}
+}
+
+// settle gives a job whose rows are all accounted for back to the host.
+func (e *Engine[K, R]) settle(j *Job[K, R]) {
+	clear(j.rows)
+	if !j.left {
+		e.computing++
+	}
+}

@@ -1,0 +1,164 @@
+package engine
+
+// batch is what one call takes of one group.
+type batch struct {
+	group    int
+	portions []portion
+	room     int // rows still to be placed, while planning
+}
+
+// portion is what a call takes of one job's waiting rows.
+type portion struct{ job, rows int }
+
+// planner holds nothing but the buffers of the last plan.
+type planner struct {
+	calls   []int
+	takes   []int
+	batches []batch
+}
+
+// share is the rule by which waiting rows become calls: a pure function, the
+// planner only lends its buffers, and the result is valid until the next plan.
+// groups holds, for each group, oldest first, how many rows each of its jobs
+// has waiting, oldest first. No more than lanes calls come back, none of more
+// than limit rows. With fullOnly each of them has just as many.
+//
+//   - Groups take turns, a call each, as long as there are lanes and rows.
+//   - Lanes left over make the largest calls smaller, where that shortens them:
+//     6 rows go to two lanes as 3+3, to four as 2+2+2, a lone job's two rows as
+//     1+1.
+//   - A group's rows are spread evenly over its calls. Rows are taken by age; a
+//     job that would go over the limit gives way to a younger one that fits,
+//     unless it is the oldest.
+//   - A job's rows stay in one call where an even spread has room for them.
+func (p *planner) share(lanes, limit int, fullOnly bool, groups [][]int) []batch {
+	p.deal(lanes, limit, fullOnly, groups)
+	p.batches = p.batches[:0]
+	for g, jobs := range groups {
+		if p.calls[g] > 0 {
+			p.pack(g, jobs, p.calls[g], limit)
+		}
+	}
+	return p.batches
+}
+
+// deal sets how many calls each group gets.
+func (p *planner) deal(lanes, limit int, fullOnly bool, groups [][]int) {
+	p.calls = p.calls[:0]
+	for range groups {
+		p.calls = append(p.calls, 0)
+	}
+	for dealt := true; dealt; {
+		dealt = false
+		for g, jobs := range groups {
+			rest := sum(jobs) - p.calls[g]*limit
+			if lanes > 0 && (rest >= limit || rest > 0 && !fullOnly) {
+				p.calls[g]++
+				lanes--
+				dealt = true
+			}
+		}
+	}
+	if fullOnly {
+		return
+	}
+	for lanes > 0 {
+		// One more call helps only if the largest gets smaller; for some sizes
+		// that takes several.
+		best, largest, price := -1, 1, 0
+		for g, jobs := range groups {
+			if p.calls[g] == 0 {
+				continue
+			}
+			rows := sum(jobs)
+			size := ceil(rows, p.calls[g])
+			if size <= largest {
+				continue
+			}
+			if more := ceil(rows, size-1) - p.calls[g]; more <= lanes {
+				best, largest, price = g, size, more
+			}
+		}
+		if best < 0 {
+			return
+		}
+		p.calls[best] += price
+		lanes -= price
+	}
+}
+
+// pack plans a group's calls.
+func (p *planner) pack(group int, jobs []int, calls, limit int) {
+	rows := min(sum(jobs), calls*limit)
+	first := len(p.batches)
+	for c := range calls {
+		p.open(group, (rows+calls-1-c)/calls)
+	}
+	batches := p.batches[first:]
+
+	p.takes = p.takes[:0]
+	left := rows
+	for i, n := range jobs {
+		if i > 0 && n > left {
+			n = 0
+		}
+		n = min(n, left)
+		p.takes = append(p.takes, n)
+		left -= n
+	}
+	for i, n := range jobs {
+		if left > 0 && p.takes[i] == 0 {
+			p.takes[i] = min(n, left)
+			left -= p.takes[i]
+		}
+	}
+
+	// Jobs of several rows choose first; single rows, and jobs for which no
+	// call has room, fill what is left.
+	for i, n := range p.takes {
+		if n < 2 {
+			continue
+		}
+		for b := range batches {
+			if batches[b].room >= n {
+				batches[b].take(i, n)
+				p.takes[i] = 0
+				break
+			}
+		}
+	}
+	for i, n := range p.takes {
+		for b := range batches {
+			if m := min(n, batches[b].room); m > 0 {
+				batches[b].take(i, m)
+				n -= m
+			}
+		}
+	}
+}
+
+// open adds an empty batch, in the place of an old one where there is one.
+func (p *planner) open(group, room int) {
+	if len(p.batches) == cap(p.batches) {
+		p.batches = append(p.batches, batch{})
+	} else {
+		p.batches = p.batches[:len(p.batches)+1]
+	}
+	b := &p.batches[len(p.batches)-1]
+	b.group, b.room, b.portions = group, room, b.portions[:0]
+}
+
+func (b *batch) take(job, rows int) {
+	b.portions = append(b.portions, portion{job, rows})
+	b.room -= rows
+}
+
+func sum(jobs []int) int {
+	rows := 0
+	for _, n := range jobs {
+		rows += n
+	}
+	return rows
+}
+
+func ceil(n, d int) int { return (n + d - 1) / d }
