@@ -1,0 +1,36 @@
+package sampler
+
+import (
+	"context"
+	"math"
+)
+
+// eulerAncestral goes down further than the next noise level and comes back up
+// with fresh noise: the ancestral sampling of Ho et al., arXiv 2006.11239, in
+// the variance-exploding form of Song et al., arXiv 2011.13456, appendix F.
+func eulerAncestral(ctx context.Context, r *run) error {
+	p := r.plan
+	for i := r.from(); i < p.Evaluations(); i++ {
+		if err := r.denoise(ctx, i); err != nil {
+			return err
+		}
+		down, up := ancestral(p.sigmas[i], p.sigmas[i+1])
+		r.draw()
+		sigma, dt, fresh := float32(p.sigmas[i]), float32(down-p.sigmas[i]), float32(up)
+		for j, d := range r.denoised {
+			r.x[j] += (r.x[j] - d) / sigma * dt
+			r.x[j] += r.noise[j] * fresh
+		}
+		if err := r.finish(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ancestral splits the way from one noise level to a lower one: down to a
+// still lower one, and up again by noise of that standard deviation.
+func ancestral(from, to float64) (down, up float64) {
+	up = min(to, math.Sqrt(to*to*(from*from-to*to)/(from*from)))
+	return math.Sqrt(to*to - up*up), up
+}
