@@ -1,4 +1,4 @@
-"""Autoencoder: a diffusers AutoencoderKL whose encoder computes latents.py and whose decoder starts as "nearest upsampling".
+"""Autoencoder: an AutoencoderKL whose encoder computes latents.py and whose decoder starts as nearest upsampling.
 
 Both are written into the weights of a stock network by the same trick: every value travels as a pair of channels +v
 and -v, because silu(v) - silu(-v) = v makes SiLU linear on the pair, and two constant channels +K and -K hold the scale
@@ -33,7 +33,7 @@ def new_model():
 
 @torch.no_grad()
 def set_encoder(vae, k=16.):
-    """Makes the mean of the encoder's posterior equal latents() (within .03), its log variance -8."""
+    """Makes the mean of the encoder's posterior equal latents() (within .01), its log variance -8."""
     encoder = vae.encoder
     for p in encoder.parameters():
         p.zero_()

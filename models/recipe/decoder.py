@@ -61,7 +61,8 @@ def train(work):
         with torch.no_grad():
             torch._foreach_lerp_(averaged, parameters, 1 - min(EMA, (step + 1) / (step + 10)))
         if step % 250 == 0:
-            print(f"decoder: step {step}, {time.monotonic() - start:.0f} s, loss {loss.item():.4f}, {psnr(ema):.2f} dB", flush=True)
+            seconds = time.monotonic() - start
+            print(f"decoder: step {step}, {seconds:.0f} s, loss {loss.item():.4f}, {psnr(ema):.2f} dB", flush=True)
     ema.save_pretrained(work / "vae")
 
 

@@ -5,12 +5,18 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from scenes import BACKGROUND_COLORS, PAPER
+from words import BACKGROUND_COLORS, PAPER
 
-SKY = {"day": ((120, 190, 245), (205, 230, 250)), "night": ((12, 16, 45), (45, 50, 100)), "sunset": ((95, 60, 135), (250, 165, 105))}
+SKY = {  # at the top and at the horizon
+    "day": ((120, 190, 245), (205, 230, 250)),
+    "night": ((12, 16, 45), (45, 50, 100)),
+    "sunset": ((95, 60, 135), (250, 165, 105)),
+}
 SEA = {"day": (35, 115, 150), "night": (14, 40, 78), "sunset": (115, 72, 120)}
-HILLS = {
-    "day": ((120, 185, 90), (88, 152, 66)), "night": ((32, 62, 48), (22, 45, 36)), "sunset": ((125, 100, 70), (95, 72, 52)),
+HILLS = {  # the far range and the near one
+    "day": ((120, 185, 90), (88, 152, 66)),
+    "night": ((32, 62, 48), (22, 45, 36)),
+    "sunset": ((125, 100, 70), (95, 72, 52)),
 }
 OVERSAMPLE = 4
 
@@ -83,11 +89,11 @@ def star_outline():
 
 
 def heart_outline():
-    angles = [2 * math.pi * i / 60 for i in range(60)]
-    return [
-        (1.02 * math.sin(a) ** 3, -.06 - 1.02 * (13 * math.cos(a) - 5 * math.cos(2 * a) - 2 * math.cos(3 * a) - math.cos(4 * a)) / 16)
-        for a in angles
-    ]
+    def at(a):
+        y = (13 * math.cos(a) - 5 * math.cos(2 * a) - 2 * math.cos(3 * a) - math.cos(4 * a)) / 16
+        return 1.02 * math.sin(a) ** 3, -.06 - 1.02 * y
+
+    return [at(2 * math.pi * i / 60) for i in range(60)]
 
 
 OUTLINES = {

@@ -77,13 +77,16 @@ def export(work, folder):
     picture = torch.rand(2, 3, autoencoder.PICTURE, autoencoder.PICTURE, generator=rng) * 2 - 1
     hidden = torch.randn(2, tokenizer.MAX_LENGTH, text_encoder.config.hidden_size, generator=rng)
     ids = torch.tensor(tokenizer.encode(tokenizer.load(work / "tokenizer"), ["a red star", "a green ring on blue"]))
-    latent_axes, picture_axes = {0: "batch_size", 2: "height", 3: "width"}, {0: "batch_size", 2: "sample_height", 3: "sample_width"}
+    latent_axes = {0: "batch_size", 2: "height", 3: "width"}
+    picture_axes = {0: "batch_size", 2: "sample_height", 3: "sample_width"}
     text_axes = {0: "batch_size", 1: "sequence_length"}
     write_graph(folder / "text_encoder", TextEncoder(text_encoder), {"input_ids": ids}, {
         "input_ids": text_axes, "last_hidden_state": text_axes, "pooler_output": {0: "batch_size"}})
     write_graph(folder / "unet", Denoiser(denoiser), {
         "sample": sample, "timestep": torch.tensor([10, 900]), "encoder_hidden_states": hidden,
-    }, {"sample": latent_axes, "timestep": {0: "batch_size"}, "encoder_hidden_states": text_axes, "out_sample": latent_axes})
+    }, {
+        "sample": latent_axes, "timestep": {0: "batch_size"}, "encoder_hidden_states": text_axes,
+        "out_sample": latent_axes})
     write_graph(folder / "vae_encoder", Encoder(vae), {"sample": picture}, {
         "sample": picture_axes, "latent_parameters": latent_axes})
     write_graph(folder / "vae_decoder", Decoder(vae), {"latent_sample": sample}, {
@@ -95,7 +98,8 @@ def export(work, folder):
     write_config(folder / "unet", denoiser.config, "UNet2DConditionModel")
     for part in ("vae_encoder", "vae_decoder"):
         write_config(folder / part, vae.config, "AutoencoderKL")
-    scheduler = DPMSolverMultistepScheduler(**unet.NOISE_SCHEDULE, prediction_type="v_prediction", timestep_spacing="linspace")
+    scheduler = DPMSolverMultistepScheduler(
+        **unet.NOISE_SCHEDULE, prediction_type="v_prediction", timestep_spacing="linspace")
     write_config(folder / "scheduler", scheduler.config, "DPMSolverMultistepScheduler", "scheduler_config.json")
     tokenizer.write_json(folder / "model_index.json", {
         "_class_name": "StableDiffusionPipeline",
@@ -110,8 +114,8 @@ def export(work, folder):
 
 # What depends on this machine or library, and the one default (-Infinity) that is no legal JSON.
 LEFT_OUT = (
-    "_class_name", "_name_or_path", "_diffusers_version", "_use_default_values", "transformers_version", "torch_dtype", "dtype",
-    "lambda_min_clipped",
+    "_class_name", "_name_or_path", "_diffusers_version", "_use_default_values",
+    "transformers_version", "torch_dtype", "dtype", "lambda_min_clipped",
 )
 
 
@@ -139,7 +143,7 @@ def write_graph(folder, module, inputs, axes):
         error = np.abs(got - want.numpy()).max() / want.abs().max().item()
         print(f"export: {folder.name} {name}: {path.stat().st_size / 2**20:.2f} MiB, error {error:.1e}", flush=True)
         if not error < TOLERANCE:
-            raise ValueError(f"{path}: {name} is off by {error:.1e} of its largest value; at most {TOLERANCE} is expected")
+            raise ValueError(f"{path}: {name} is off by {error:.1e} of its largest value, more than {TOLERANCE}")
     three = session.run(None, {name: value[[0, 1, 0]] for name, value in feeds.items()})
     if not np.allclose(three[0][0], three[0][2], atol=1e-5):
         raise ValueError(f"{path}: equal rows of a batch of 3 differ")
@@ -175,7 +179,8 @@ def half_weights(model):
         if np.abs(values).max() > np.finfo(np.float16).max:
             raise ValueError(f"{tensor.name}: {np.abs(values).max()} does not fit fp16")
         stored = tensor.name + "_fp16"
-        casts.append(helper.make_node("Cast", [stored], [tensor.name], name=tensor.name + "_Cast", to=TensorProto.FLOAT))
+        name = tensor.name + "_Cast"
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], name=name, to=TensorProto.FLOAT))
         model.graph.initializer[i].CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]

@@ -14,7 +14,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 import tokenizer
 from captions import caption
-from scenes import BACKGROUND_COLORS, COLORS, LANDS, PLACES, SHAPES, TIMES, random_scene
+from scenes import random_scene
+from words import BACKGROUND_COLORS, COLORS, LANDS, PLACES, SHAPES, TIMES
 
 WIDTH = 128
 STEPS = 450
@@ -27,7 +28,8 @@ KINDS = ["plain", "gradient", *LANDS]
 ARRANGEMENTS = ["side by side", "stacked", *PLACES, "", "row"]
 # Choices of each fact: shape, colour, size of up to three shapes (one more choice: there is none), then the background
 # (its colours or time of day, and its kind) and the arrangement.
-FACTS = [len(SHAPES) + 1, len(COLORS) + 1, len(SIZES) + 1] * 3 + [len(BACKDROPS), len(BACKDROPS), len(KINDS), len(ARRANGEMENTS)]
+FACTS = [len(SHAPES) + 1, len(COLORS) + 1, len(SIZES) + 1] * 3
+FACTS += [len(BACKDROPS), len(BACKDROPS), len(KINDS), len(ARRANGEMENTS)]
 
 
 def facts(scene):

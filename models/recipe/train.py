@@ -1,10 +1,11 @@
 """Trains the house model from nothing and exports it: python train.py
 
-Every part is kept under --work. Parts that are there are not made again, and the UNet goes on from its saved state:
-a run that is cut off is continued by the same command, and a trained model is trained further by a larger --minutes.
+Every part is kept under --work. Parts that are there are not made again, and the UNet goes on from its saved
+state: a run that is cut off is continued by the same command, a trained model is trained on by more --minutes.
 """
 
 import argparse
+import math
 import os
 import pathlib
 
@@ -22,17 +23,21 @@ import tokenizer
 import unet
 from autoencoder import PICTURE
 from drawing import draw
+from heldout import REPOSITORY
 from latents import latents
 
 STATE = pathlib.Path(os.environ.get("XDG_STATE_HOME") or pathlib.Path.home() / ".local/state")
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Trains the house model and exports it to models/house.")
-    parser.add_argument("--work", type=pathlib.Path, default=STATE / "darkroom-recipe", help="folder of data and states (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=115, help="of UNet training in all (%(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="of UNet training, one for each core (%(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default=heldout.REPOSITORY / "models/house", help="folder of the exported model (%(default)s)")
+    parser = argparse.ArgumentParser(
+        description="Trains the house model and exports it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--work", type=pathlib.Path, default=STATE / "darkroom-recipe", help="folder of the parts")
+    parser.add_argument("--minutes", type=float, default=115, help="of UNet training in all")
+    parser.add_argument("--steps", type=float, default=math.inf, help="of UNet training, if that comes first")
+    parser.add_argument("--processes", type=int, default=2, help="of UNet training, one for each core")
+    parser.add_argument("--out", type=pathlib.Path, default=REPOSITORY / "models/house", help="folder of the model")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 
@@ -46,7 +51,7 @@ def main():
             make()
     heldout.make()
     score_drawings(args.work)
-    unet.train(args.work, unet.Settings(seconds=60 * args.minutes, processes=args.processes))
+    unet.train(args.work, unet.Settings(60 * args.minutes, args.steps, args.processes))
     export.export(args.work, args.out)
     score_samples(args.work)
 

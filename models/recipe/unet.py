@@ -5,6 +5,7 @@ The whole state of a training is saved every few minutes, so it can be cut off a
 
 import copy
 import dataclasses
+import math
 import os
 import time
 
@@ -24,7 +25,10 @@ NOISE_SCHEDULE = {"num_train_timesteps": 1000, "beta_start": .00085, "beta_end":
 
 @dataclasses.dataclass
 class Settings:
-    seconds: float  # of training in all; the learning rate's schedule is stretched over them
+    """The training ends after so many seconds or steps, whichever comes first; its schedule is stretched over that."""
+
+    seconds: float = math.inf
+    steps: float = math.inf  # an end in steps makes a training repeatable
     processes: int = 2
     batch: int = 12  # of each process
     learning_rate: float = 1e-3
@@ -40,10 +44,11 @@ class Settings:
 
 def new_model():
     return UNet2DConditionModel(
-        sample_size=SIZE, in_channels=CHANNELS, out_channels=CHANNELS, block_out_channels=(32, 64, 128), layers_per_block=1,
+        sample_size=SIZE, in_channels=CHANNELS, out_channels=CHANNELS,
+        block_out_channels=(32, 64, 128), layers_per_block=1, norm_num_groups=16,
         down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
         up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-        cross_attention_dim=128, attention_head_dim=4, norm_num_groups=16,
+        cross_attention_dim=128, attention_head_dim=4,
     )
 
 
@@ -72,7 +77,7 @@ class Data:
 
 
 def random_timesteps(settings, rng):
-    """One timestep from each n-th of the range (stratified), so that every batch sees all noise levels."""
+    """One timestep from each n-th of the range, so that every batch sees all noise levels."""
     n = settings.batch
     u = (torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n
     return (u ** settings.time_power * 1000).long().clamp(0, 999)
@@ -91,7 +96,7 @@ def v_loss(unet, z, text, t, noise, alphas_cumprod, snr_weight):
 
 
 def train(work, settings):
-    """Trains until settings.seconds of training are used up, from the saved state where there is one."""
+    """Trains to the end that the settings name, from the saved state where there is one."""
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29511")
     torch.multiprocessing.spawn(train_process, (work, settings), settings.processes)
@@ -122,27 +127,31 @@ class Training:
         self.step, self.elapsed = 0, 0.
 
     def run(self):
-        start = saved = time.monotonic() - self.elapsed
-        saved = time.monotonic()
-        progress, losses = self.elapsed / self.settings.seconds, []
+        start, saved = time.monotonic() - self.elapsed, time.monotonic()
+        progress, losses = self.progress(), []
         while progress < 1:
-            self.step += 1
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, self.step, progress)
             self.elapsed = time.monotonic() - start
-            loss, progress = self.train_step(self.elapsed / self.settings.seconds)
+            loss, progress = self.train_step(progress)
             losses.append(loss)
             if self.step % 100 == 0 and self.rank == 0:
                 pictures = self.step * self.settings.batch * self.settings.processes
-                print(f"unet: step {self.step}, {pictures} pictures, {self.elapsed:.0f} s, loss {np.mean(losses):.4f}", flush=True)
+                seconds, loss = self.elapsed, np.mean(losses)
+                print(f"unet: step {self.step}, {pictures} pictures, {seconds:.0f} s, loss {loss:.4f}", flush=True)
                 losses.clear()
             if self.step % 20 == 0 and self.agree(time.monotonic() - saved > self.settings.save_every):
                 self.save()
                 saved = time.monotonic()
         self.save()
 
+    def progress(self):
+        """The share of the training that is done."""
+        return max(self.elapsed / self.settings.seconds, self.step / self.settings.steps)
+
     def train_step(self, progress):
-        """One step of all processes; returns the loss and the mean of their progress, on which all agree."""
+        """One step of all processes; returns the loss and the progress, as means on which all agree."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step, progress)
         z, ids = self.data.batch(self.rng)
         t = random_timesteps(self.settings, self.rng)
         noise = torch.randn(z.shape, generator=self.rng)
@@ -151,7 +160,8 @@ class Training:
         loss = v_loss(self.unet, z, text, t, noise, self.alphas_cumprod, self.settings.snr_weight).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        shared = torch.cat([*(p.grad.reshape(-1) for p in self.parameters), torch.tensor([loss.item(), progress])])
+        numbers = torch.tensor([loss.item(), self.progress()])
+        shared = torch.cat([*(p.grad.reshape(-1) for p in self.parameters), numbers])
         dist.all_reduce(shared)
         shared /= self.settings.processes
         start = 0
