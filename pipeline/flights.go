@@ -1,0 +1,50 @@
+package pipeline
+
+import "sync"
+
+// flights keeps what is made once for each key. Who asks while it is being
+// made waits for it; what could not be made is tried again by the next who asks.
+type flights[K comparable, V any] struct {
+	mu   sync.Mutex
+	made map[K]*flight[V]
+}
+
+type flight[V any] struct {
+	done  chan struct{}
+	value V
+	err   error
+}
+
+func (f *flights[K, V]) do(key K, produce func() (V, error)) (V, error) {
+	f.mu.Lock()
+	if f.made == nil {
+		f.made = map[K]*flight[V]{}
+	}
+	one, ok := f.made[key]
+	if !ok {
+		one = &flight[V]{done: make(chan struct{})}
+		f.made[key] = one
+	}
+	f.mu.Unlock()
+	if ok {
+		<-one.done
+		return one.value, one.err
+	}
+	one.value, one.err = produce()
+	if one.err != nil {
+		f.mu.Lock()
+		delete(f.made, key)
+		f.mu.Unlock()
+	}
+	close(one.done)
+	return one.value, one.err
+}
+
+// all calls f for everything that was made. Nobody may be making anything.
+func (f *flights[K, V]) all(visit func(V)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, one := range f.made {
+		visit(one.value)
+	}
+}

@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/darkroom/darkroom/pipeline/job"
+)
+
+// model is a loaded model.
+type model struct {
+	*folder
+	text *textEncoder
+	unet *unet
+	vae  *decoder
+}
+
+// loadModel loads a model's graphs, all at a time.
+func loadModel(runtime Runtime, f *folder) (*model, error) {
+	m := &model{folder: f}
+	var errs [3]error
+	var wait sync.WaitGroup
+	wait.Go(func() { m.unet, errs[0] = loadUNet(runtime, f) })
+	wait.Go(func() { m.text, errs[1] = loadTextEncoder(runtime, f) })
+	wait.Go(func() { m.vae, errs[2] = loadDecoder(runtime, f) })
+	wait.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		m.close()
+		if errors.Is(err, ErrOutOfMemory) {
+			return nil, err
+		}
+		return nil, job.Bad(err)
+	}
+	return m, nil
+}
+
+func (m *model) close() {
+	if m.unet != nil {
+		m.unet.close()
+	}
+	if m.text != nil {
+		m.text.graphs.all(func(g *loadedGraph) { g.Close() })
+	}
+	if m.vae != nil {
+		m.vae.graph.Close()
+	}
+}

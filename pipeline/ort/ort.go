@@ -1,0 +1,144 @@
+// Package ort runs a pipeline's graphs with ONNX Runtime. It is the only
+// package that needs a C compiler, and it loads the library when it is opened,
+// not when it is linked.
+package ort
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/job"
+)
+
+// Options say which library and device to use. The zero value is a good one.
+type Options struct {
+	// Library is the path of ONNX Runtime's shared library. Where it is empty
+	// the user's data folder is searched, in which deploy/onnxruntime.sh puts
+	// it, and then the system's loader is asked.
+	Library string
+	// Device is auto (or empty), tensorrt, cuda or cpu. With auto the first of
+	// them that works is taken; one that is named and doesn't work is an error.
+	Device string
+	// Threads is how many threads one call may use on a CPU; 1 where it is 0.
+	// Calls side by side fill a CPU better than threads within a call.
+	Threads int
+	// Cache is the folder for engines that TensorRT compiles; empty for none.
+	Cache string
+	// Log is told which devices are left out and why; nil for nobody.
+	Log *slog.Logger
+}
+
+// Runtime is ONNX Runtime on one device. It implements [pipeline.Runtime].
+type Runtime struct {
+	options   Options
+	providers []provider // tried in this order for each node of a graph
+	device    string     // its name
+}
+
+var _ pipeline.Runtime = (*Runtime)(nil)
+
+// Open loads ONNX Runtime and finds the device. A process has one library: a
+// second Open shares it.
+func Open(options Options) (*Runtime, error) {
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	options.Threads = max(1, options.Threads)
+	if err := load(options.Library); err != nil {
+		return nil, err
+	}
+	providers, err := pick(options)
+	if err != nil {
+		return nil, err
+	}
+	return &Runtime{options: options, providers: providers, device: providers[0].deviceName()}, nil
+}
+
+// Lanes returns how many calls at a time fill the device.
+func (r *Runtime) Lanes() int {
+	if r.providers[0].name != cpu {
+		return 1
+	}
+	return max(1, runtime.NumCPU()/r.options.Threads)
+}
+
+// MadeWith says what a picture's bits depend on.
+func (r *Runtime) MadeWith() job.MadeWith {
+	return job.MadeWith{ONNXRuntime: ort.GetVersion(), Provider: r.providers[0].name, Device: r.device, Level: "all"}
+}
+
+// watch ends the call that runs under its options when a context ends.
+type watch struct {
+	options *ort.RunOptions
+	mu      sync.Mutex
+	over    bool // options are gone
+}
+
+type watchKey struct{}
+
+// Interruptible implements [pipeline.Runtime].
+func (r *Runtime) Interruptible(ctx context.Context) (context.Context, func(), error) {
+	options, err := ort.NewRunOptions()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making run options: %w", err)
+	}
+	w := &watch{options: options}
+	stop := context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.over {
+			w.options.Terminate() // fails only for options that are gone
+		}
+	})
+	release := func() {
+		stop()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.over {
+			w.over = true
+			w.options.Destroy()
+		}
+	}
+	return context.WithValue(ctx, watchKey{}, w), release, nil
+}
+
+// runOptions returns what Interruptible put into ctx, or nil.
+func runOptions(ctx context.Context) *ort.RunOptions {
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
+		return w.options
+	}
+	return nil
+}
+
+// session makes the options of a session, to be destroyed by the caller.
+func (r *Runtime) session(digest string) (*ort.SessionOptions, error) {
+	options, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
+		options.SetIntraOpNumThreads(r.options.Threads),
+		options.SetInterOpNumThreads(1),
+		options.SetLogSeverityLevel(ort.LoggingLevelError),
+		// Threads that spin while they wait take the cores of other calls.
+		options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+	)
+	for _, p := range r.providers {
+		if err == nil {
+			err = p.append(options, p.settings(r.options.Cache, digest))
+		}
+	}
+	if err != nil {
+		options.Destroy()
+		return nil, err
+	}
+	return options, nil
+}

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/onnx"
+)
+
+// ErrOutOfMemory is what a call fails with that found no memory: with fewer
+// rows it might not.
+var ErrOutOfMemory = errors.New("out of memory")
+
+// Runtime runs ONNX graphs; package ort is one. It is safe for concurrent use.
+type Runtime interface {
+	// Load makes a graph ready to run. It may take seconds, and may be called
+	// for several graphs at a time.
+	Load(file GraphFile) (Graph, error)
+
+	// Interruptible returns a context under which a call ends soon after ctx
+	// does, even in its middle; under any other context a call runs to its
+	// end. One call at a time may run under it. The function that comes with
+	// it releases what it holds and must be called.
+	Interruptible(ctx context.Context) (context.Context, func(), error)
+
+	// MadeWith says what a picture's bits depend on; darkroom's own version is
+	// left empty.
+	MadeWith() job.MadeWith
+}
+
+// Port is an input or output of a graph.
+type Port = onnx.Port
+
+// GraphFile is an ONNX file that is to be run.
+type GraphFile struct {
+	Name    string // for errors: where it lies, a path or a name among the built-in models
+	Digest  string // tells it from all other graphs: what compiled engines are cached under
+	Path    string // where the runtime reads it, if Data is nil
+	Data    []byte // the file itself
+	Folder  string // where the external data of Data lies; empty where it has none
+	Inputs  []Port // all that the graph wants to be fed
+	Outputs []Port // what calls ask for; the graph may have more
+}
+
+// Graph is a loaded ONNX graph. It is safe for concurrent use.
+type Graph interface {
+	// Bind makes a call with a place in memory for each input and output. All
+	// inputs must be there, with the rank that the graph declares; numbers are
+	// converted to the types that it declares.
+	Bind(inputs, outputs []Tensor) (Call, error)
+	// Close frees the graph, after its calls.
+	Close() error
+}
+
+// Tensor is a named tensor in a call's memory: row-major, in one of the two
+// types that pipelines think in.
+type Tensor struct {
+	Name   string
+	Shape  []int64
+	Floats []float32
+	Ints   []int64 // for tokens, where Floats is nil
+}
+
+// Call runs a graph on memory that stays the same from run to run, so that a
+// step allocates nothing. It serves one goroutine at a time.
+type Call interface {
+	// Run reads the inputs' memory and fills the outputs'. See
+	// [Runtime.Interruptible] for how it can be cut short.
+	Run(ctx context.Context) error
+	// Close frees the call's tensors; the memory stays the caller's.
+	Close()
+}

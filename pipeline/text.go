@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/darkroom/darkroom/pipeline/clip"
+	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/onnx"
+)
+
+// textEncoder turns prompts into embeddings. It is safe for concurrent use.
+type textEncoder struct {
+	runtime   Runtime
+	folder    *folder
+	tokenizer *clip.Tokenizer
+
+	graphs flights[int, *loadedGraph] // by the layers that are skipped
+
+	mu     sync.Mutex
+	recent map[textKey][]float32
+}
+
+// textKey tells embeddings apart.
+type textKey struct {
+	prompt string
+	skip   int
+}
+
+// maxRecent embeddings are kept: most jobs of a batch share a negative prompt,
+// and many a prompt.
+const maxRecent = 64
+
+func loadTextEncoder(runtime Runtime, f *folder) (*textEncoder, error) {
+	files, err := fs.Sub(f.Files, "tokenizer")
+	if err != nil {
+		return nil, err
+	}
+	tokenizer, err := clip.Load(files)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.file("tokenizer"), err)
+	}
+	t := &textEncoder{runtime: runtime, folder: f, tokenizer: tokenizer, recent: map[textKey][]float32{}}
+	_, err = t.graph(0)
+	return t, err
+}
+
+// graph returns the encoder without its last layers.
+func (t *textEncoder) graph(skip int) (*loadedGraph, error) {
+	return t.graphs.do(skip, func() (*loadedGraph, error) {
+		return openGraph(t.runtime, t.folder, "text_encoder/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
+			_, output, err = only(m, 2, "last_hidden_state", 3)
+			if err == nil && skip > 0 {
+				if err = m.SkipLayers(output.Name, skip); err != nil {
+					err = job.Bad(fmt.Errorf("clip_skip %d: %w", skip, err))
+				}
+				variant = fmt.Sprintf("-skip%d", skip)
+			}
+			return output, variant, err
+		})
+	})
+}
+
+// tokens is how many tokens every embedding has.
+func (t *textEncoder) tokens() int { return t.tokenizer.MaxLength() }
+
+// encode returns a prompt's embedding, [tokens width], which must not be
+// changed. A prompt that is too long loses its end.
+func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]float32, error) {
+	key := textKey{prompt, skip}
+	t.mu.Lock()
+	embedding, ok := t.recent[key]
+	t.mu.Unlock()
+	if ok {
+		return embedding, nil
+	}
+	graph, err := t.graph(skip)
+	if err != nil {
+		return nil, err
+	}
+	ids, _ := t.tokenizer.Encode(prompt)
+	tokens, width := int64(len(ids)), int64(t.folder.text.HiddenSize)
+	embedding = make([]float32, tokens*width)
+	call, err := graph.Bind(
+		[]Tensor{{Name: graph.inputs[0].Name, Shape: []int64{1, tokens}, Ints: ids}},
+		[]Tensor{{Name: graph.output.Name, Shape: []int64{1, tokens, width}, Floats: embedding}})
+	if err != nil {
+		return nil, err
+	}
+	defer call.Close()
+	if err := call.Run(ctx); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.recent) >= maxRecent {
+		clear(t.recent)
+	}
+	t.recent[key] = embedding
+	return embedding, nil
+}
