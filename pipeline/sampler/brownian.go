@@ -13,35 +13,27 @@ import (
 type brownianPath struct {
 	seed uint64
 	bits *rand.ChaCha8
-	w    []float32 // the increment that was asked for
 }
 
-func newBrownianPath(seed uint64, n int) *brownianPath {
-	return &brownianPath{seed: seed, bits: rand.NewChaCha8([32]byte{}), w: make([]float32, n)}
+func newBrownianPath(seed uint64) *brownianPath {
+	return &brownianPath{seed: seed, bits: rand.NewChaCha8([32]byte{})}
 }
 
-// increment sets w to the path's increment over an interval of the given
-// length.
-func (b *brownianPath) increment(interval int, length float64) {
-	clear(b.w)
-	b.extend(interval, length)
-}
-
-// extend adds to w the increment over one more interval.
-func (b *brownianPath) extend(interval int, length float64) {
+// extend adds to w the path's increment over an interval of the given length.
+func (b *brownianPath) extend(w []float32, interval int, length float64) {
 	var key [32]byte
 	copy(key[:], "darkroom brownian")
 	binary.LittleEndian.PutUint64(key[24:], b.seed)
 	binary.LittleEndian.PutUint32(key[20:], uint32(interval))
 	b.bits.Seed(key)
 	deviation := math.Sqrt(length)
-	for i := 0; i < len(b.w); i += 2 {
+	for i := 0; i < len(w); i += 2 {
 		// Box and Muller's transform; 1-u is never 0.
 		radius := deviation * math.Sqrt(-2*math.Log(1-b.uniform()))
 		sin, cos := math.Sincos(2 * math.Pi * b.uniform())
-		b.w[i] += float32(radius * cos)
-		if i+1 < len(b.w) {
-			b.w[i+1] += float32(radius * sin)
+		w[i] += float32(radius * cos)
+		if i+1 < len(w) {
+			w[i+1] += float32(radius * sin)
 		}
 	}
 }

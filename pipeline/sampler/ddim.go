@@ -18,7 +18,7 @@ func ddim(ctx context.Context, r *run) error {
 		t := int(p.timesteps[i])
 		now, next := p.alphas[t], p.bar(t-p.stride(), p.cleanBar())
 		fresh := eta * sqrt32((1-next)/(1-now)*(1-now/next)) // equation 16
-		clean, direction := sqrt32(next), sqrt32(1-next-fresh*fresh)
+		clean, direction := sqrt32(next), sqrt32(max(0, 1-next-fresh*fresh))
 		for j, d := range r.denoised {
 			r.x[j] = clean*d + direction*seen[j]
 		}

@@ -12,30 +12,29 @@ import (
 func dpmppSDE(ctx context.Context, r *run) error {
 	p := r.plan
 	before := r.h[0]
-	path := newBrownianPath(p.options.Seed, len(r.x))
 	for i := r.from(); i < p.Evaluations(); i++ {
 		if err := r.denoise(ctx, i); err != nil {
 			return err
 		}
-		from, to := p.levels[i].sigma, 0.
+		sigma := p.levels[i].sigma
 		switch {
 		case i+1 == p.Evaluations():
-			sigma, dt := float32(from), float32(-from)
 			for j, d := range r.denoised {
-				r.x[j] += (r.x[j] - d) / sigma * dt
+				r.x[j] += (r.x[j] - d) / float32(sigma) * float32(-sigma)
 			}
 		case i%2 == 0:
-			to = p.levels[i+1].sigma
+			middle := p.levels[i+1].sigma
 			copy(before, r.x)
-			path.increment(i, from-to)
-			r.stepSDE(path.w, from, to)
+			clear(r.noise)
+			r.brownian(r.noise, i, sigma-middle)
+			r.stepSDE(sigma, middle)
 		default:
-			middle := from
-			from, to = p.levels[i-1].sigma, p.levels[i+1].sigma
+			from, to := p.levels[i-1].sigma, p.levels[i+1].sigma
 			copy(r.x, before)
-			path.increment(i-1, from-middle)
-			path.extend(i, middle-to)
-			r.stepSDE(path.w, from, to)
+			clear(r.noise)
+			r.brownian(r.noise, i-1, from-sigma)
+			r.brownian(r.noise, i, sigma-to)
+			r.stepSDE(from, to)
 		}
 		if err := r.finish(i); err != nil {
 			return err
@@ -44,15 +43,14 @@ func dpmppSDE(ctx context.Context, r *run) error {
 	return nil
 }
 
-// stepSDE takes x from one noise level to another, w being the Brownian path's
-// increment between them.
-func (r *run) stepSDE(w []float32, from, to float64) {
+// stepSDE takes x from one noise level to another; r.noise is the Brownian
+// path's increment between them.
+func (r *run) stepSDE(from, to float64) {
 	down, up := ancestral(from, to)
-	keep := float32(down / from)
-	clean := float32(-math.Expm1(math.Log(down / from)))
+	keep, clean := float32(down/from), float32(1-down/from)
 	fresh := float32(up / math.Sqrt(from-to))
 	for j, d := range r.denoised {
-		r.x[j] = keep*r.x[j] + clean*d + w[j]*fresh
+		r.x[j] = keep*r.x[j] + clean*d + r.noise[j]*fresh
 	}
 }
 

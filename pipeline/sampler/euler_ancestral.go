@@ -1,9 +1,6 @@
 package sampler
 
-import (
-	"context"
-	"math"
-)
+import "context"
 
 // eulerAncestral goes down further than the next noise level and comes back up
 // with fresh noise: the ancestral sampling of Ho et al., arXiv 2006.11239, in
@@ -29,8 +26,10 @@ func eulerAncestral(ctx context.Context, r *run) error {
 }
 
 // ancestral splits the way from one noise level to a lower one: down to a
-// still lower one, and up again by noise of that standard deviation.
+// still lower one, and up again by noise of that standard deviation. In long
+// steps down is all rounding error, so that the roundings are diffusers'.
 func ancestral(from, to float64) (down, up float64) {
-	up = min(to, math.Sqrt(to*to*(from*from-to*to)/(from*from)))
-	return math.Sqrt(to*to - up*up), up
+	f, t := float32(from), float32(to)
+	u := min(t, sqrt32(t*t*(f*f-t*t)/(f*f)))
+	return float64(sqrt32(max(0, t*t-u*u))), float64(u)
 }

@@ -28,10 +28,18 @@ func (p *Plan) Run(ctx context.Context, s *State, denoiser Denoiser, after func(
 	if err := p.check(s); err != nil {
 		return err
 	}
+	return p.method.loop(ctx, p.newRun(s, denoiser, after))
+}
+
+func (p *Plan) newRun(s *State, denoiser Denoiser, after func(int) error) *run {
 	r := &run{
 		plan: p, state: s, denoiser: denoiser, after: after,
 		x: s.X, h: s.history,
 		input: make([]float32, len(s.X)), out: make([]float32, len(s.X)), denoised: make([]float32, len(s.X)),
+	}
+	if p.method.Name == "dpmpp_sde" {
+		r.brownian = newBrownianPath(p.options.Seed).extend
+		r.noise = make([]float32, len(s.X))
 	}
 	if p.draws() {
 		r.noise = make([]float32, len(s.X))
@@ -39,7 +47,7 @@ func (p *Plan) Run(ctx context.Context, s *State, denoiser Denoiser, after func(
 	if p.set.Thresholding {
 		r.sorted = make([]float32, len(s.X))
 	}
-	return p.method.loop(ctx, r)
+	return r
 }
 
 func (p *Plan) check(s *State) error {
@@ -71,6 +79,10 @@ type run struct {
 	denoised []float32   // the clean sample, as far as the network can tell
 	noise    []float32
 	sorted   []float32 // magnitudes, for the threshold
+
+	// brownian adds to w the increment of a Brownian path over a numbered
+	// interval of the given length.
+	brownian func(w []float32, interval int, length float64)
 }
 
 // from is the first evaluation to be done, sinceBegin how many there were

@@ -346,6 +346,8 @@ func (s *settings) checkSolver(m *method) error {
 		return errors.New("`thresholding` true needs an algorithm that predicts the clean sample")
 	case m.Name == "unipc" && !s.LowerOrderFinal && s.SolverOrder > 1 && s.FinalSigmasType == finalZero:
 		return fmt.Errorf("`lower_order_final` false needs `final_sigmas_type` %q, or it divides by zero", finalSigmaMin)
+	case !s.PredictX0 && s.FinalSigmasType == finalZero:
+		return fmt.Errorf("`predict_x0` false needs `final_sigmas_type` %q, or it divides by zero", finalSigmaMin)
 	case len(s.SolverP) > 0 && string(s.SolverP) != "null":
 		return fmt.Errorf("`solver_p` %s is not supported, want null", s.SolverP)
 	}
