@@ -23,6 +23,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ type Engine[K comparable, R any] struct {
 	groups    map[K]*group[K, R]
 	ready     []*group[K, R] // groups with waiting rows
 	planner   planner
-	sizes     [][]int // what the planner is shown, reused
+	queues    []queue // what the planner is shown, reused
 	meter     meter
 }
 
@@ -141,9 +142,9 @@ func (e *Engine[K, R]) dispatch() {
 	if e.free > 0 && e.waiting > 0 {
 		// Rows still to come are worth waiting for, but for a full call, and
 		// not at all once no more are let in.
-		fullOnly := e.computing > 0 && !e.closed
-		if !fullOnly || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= e.cfg.Rows }) {
-			e.fire(fullOnly)
+		more := e.computing > 0 && !e.closed
+		if !more || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= e.cfg.Rows }) {
+			e.fire(more)
 		}
 	}
 	if e.closed && e.waiting == 0 && e.free == len(e.lanes) {
@@ -154,29 +155,31 @@ func (e *Engine[K, R]) dispatch() {
 }
 
 // fire hands waiting rows to free lanes as the planner shares them out.
-func (e *Engine[K, R]) fire(fullOnly bool) {
+//
+// With more rows to come, a group without a full call gives way to those that
+// have one: by its next turn it may have it. It does so once; else a busy group
+// whose next full call always stands ready would keep it waiting for ever.
+func (e *Engine[K, R]) fire(more bool) {
 	e.account()
-	slices.SortFunc(e.ready, func(a, b *group[K, R]) int {
-		if a.head.age < b.head.age {
-			return -1
-		}
-		return 1
-	})
-	e.sizes = e.sizes[:0]
+	slices.SortFunc(e.ready, func(a, b *group[K, R]) int { return cmp.Compare(a.head.age, b.head.age) })
+	e.queues = e.queues[:0]
 	for _, g := range e.ready {
 		// The free lanes can't take more; one call's worth beyond lets the
 		// planner choose what completes the last.
 		g.look((e.free + 1) * e.cfg.Rows)
-		e.sizes = append(e.sizes, g.sizes)
+		e.queues = append(e.queues, queue{g.sizes, more && !g.gaveWay})
 	}
-	next := 0
-	for _, batch := range e.planner.share(e.free, e.cfg.Rows, fullOnly, e.sizes) {
+	next, youngest := 0, 0
+	for _, batch := range e.planner.share(e.free, e.cfg.Rows, e.queues) {
 		for e.lanes[next].running {
 			next++
 		}
 		e.load(e.lanes[next], e.ready[batch.group], batch.portions)
+		youngest = batch.group
 	}
-	for _, g := range e.ready {
+	for i, g := range e.ready {
+		g.gaveWay = !g.fired && (g.gaveWay || i < youngest)
+		g.fired = false
 		clear(g.seen)
 	}
 	e.ready = slices.DeleteFunc(e.ready, func(g *group[K, R]) bool { return g.rows == 0 })
@@ -184,6 +187,7 @@ func (e *Engine[K, R]) fire(fullOnly bool) {
 
 // load moves the rows of one call from their group to a lane and starts it.
 func (e *Engine[K, R]) load(l *lane[K, R], g *group[K, R], portions []portion) {
+	g.fired = true
 	for _, p := range portions {
 		j := g.seen[p.job]
 		l.rows = append(l.rows, j.rows[j.fired:j.fired+p.rows]...)

@@ -133,6 +133,8 @@ type group[K comparable, R any] struct {
 	members    int // jobs that have joined
 	rows       int // waiting
 	head, tail *Job[K, R]
+	gaveWay    bool // to a younger group, since its last call
+	fired      bool // in the dispatch under way
 
 	// What look saw.
 	seen  []*Job[K, R]

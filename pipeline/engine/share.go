@@ -7,6 +7,12 @@ type batch struct {
 	room     int // rows still to be placed, while planning
 }
 
+// queue is the waiting rows of a group.
+type queue struct {
+	jobs []int // how many each job has, oldest first
+	full bool  // only full calls are to be made of them
+}
+
 // portion is what a call takes of one job's waiting rows.
 type portion struct{ job, rows int }
 
@@ -19,9 +25,8 @@ type planner struct {
 
 // share is the rule by which waiting rows become calls: a pure function, the
 // planner only lends its buffers, and the result is valid until the next plan.
-// groups holds, for each group, oldest first, how many rows each of its jobs
-// has waiting, oldest first. No more than lanes calls come back, none of more
-// than limit rows. With fullOnly each of them has just as many.
+// The groups come with the oldest first. No more than lanes calls come back, no
+// call has more than limit rows.
 //
 //   - Groups take turns, a call each, as long as there are lanes and rows.
 //   - Lanes left over make the largest calls smaller, where that shortens them:
@@ -31,46 +36,43 @@ type planner struct {
 //     job that would go over the limit gives way to a younger one that fits,
 //     unless it is the oldest.
 //   - A job's rows stay in one call where an even spread has room for them.
-func (p *planner) share(lanes, limit int, fullOnly bool, groups [][]int) []batch {
-	p.deal(lanes, limit, fullOnly, groups)
+func (p *planner) share(lanes, limit int, groups []queue) []batch {
+	p.deal(lanes, limit, groups)
 	p.batches = p.batches[:0]
-	for g, jobs := range groups {
+	for g, q := range groups {
 		if p.calls[g] > 0 {
-			p.pack(g, jobs, p.calls[g], limit)
+			p.pack(g, q.jobs, p.calls[g], limit)
 		}
 	}
 	return p.batches
 }
 
 // deal sets how many calls each group gets.
-func (p *planner) deal(lanes, limit int, fullOnly bool, groups [][]int) {
+func (p *planner) deal(lanes, limit int, groups []queue) {
 	p.calls = p.calls[:0]
 	for range groups {
 		p.calls = append(p.calls, 0)
 	}
 	for dealt := true; dealt; {
 		dealt = false
-		for g, jobs := range groups {
-			rest := sum(jobs) - p.calls[g]*limit
-			if lanes > 0 && (rest >= limit || rest > 0 && !fullOnly) {
+		for g, q := range groups {
+			rest := sum(q.jobs) - p.calls[g]*limit
+			if lanes > 0 && (rest >= limit || rest > 0 && !q.full) {
 				p.calls[g]++
 				lanes--
 				dealt = true
 			}
 		}
 	}
-	if fullOnly {
-		return
-	}
 	for lanes > 0 {
 		// One more call helps only if the largest gets smaller; for some sizes
 		// that takes several.
 		best, largest, price := -1, 1, 0
-		for g, jobs := range groups {
-			if p.calls[g] == 0 {
+		for g, q := range groups {
+			if p.calls[g] == 0 || q.full {
 				continue
 			}
-			rows := sum(jobs)
+			rows := sum(q.jobs)
 			size := ceil(rows, p.calls[g])
 			if size <= largest {
 				continue

@@ -10,13 +10,13 @@ import (
 
 // plan writes a plan as one line: calls separated by " | ", each with its group
 // (A, B, ..) and the jobs it takes, as job or, for a part of one, job:rows.
-func plan(groups [][]int, batches []batch) string {
+func plan(groups []queue, batches []batch) string {
 	var calls []string
 	for _, b := range batches {
 		call := string(rune('A' + b.group))
 		for _, p := range b.portions {
 			call += fmt.Sprintf(" %d", p.job)
-			if p.rows < groups[b.group][p.job] {
+			if p.rows < groups[b.group].jobs[p.job] {
 				call += fmt.Sprintf(":%d", p.rows)
 			}
 		}
@@ -26,54 +26,55 @@ func plan(groups [][]int, batches []batch) string {
 }
 
 func TestShare(t *testing.T) {
+	const full, partial = true, false // which calls may be made of a group
 	tests := []struct {
 		name         string
 		lanes, limit int
-		fullOnly     bool
-		groups       [][]int
+		groups       []queue
 		want         string
 	}{
-		{"nothing waits", 2, 4, false, nil, ""},
-		{"no lane", 0, 4, false, [][]int{{1, 1}}, ""},
-		{"one job, one row", 2, 4, false, [][]int{{1}}, "A 0"},
-		{"all in one call", 1, 8, false, [][]int{{2, 1, 2}}, "A 0 2 1"},
+		{"nothing waits", 2, 4, nil, ""},
+		{"no lane", 0, 4, []queue{{[]int{1, 1}, partial}}, ""},
+		{"one job, one row", 2, 4, []queue{{[]int{1}, partial}}, "A 0"},
+		{"all in one call", 1, 8, []queue{{[]int{2, 1, 2}, partial}}, "A 0 2 1"},
 
-		{"a pair stays together on one lane", 1, 4, false, [][]int{{2}}, "A 0"},
-		{"a lone pair goes to two lanes", 2, 4, false, [][]int{{2}}, "A 0:1 | A 0:1"},
-		{"a pair a lane", 2, 4, false, [][]int{{2, 2}}, "A 0 | A 1"},
-		{"a third lane wouldn't shorten two pairs", 3, 4, false, [][]int{{2, 2}}, "A 0 | A 1"},
-		{"four lanes halve two pairs", 4, 4, false, [][]int{{2, 2}}, "A 0:1 | A 0:1 | A 1:1 | A 1:1"},
-		{"a fourth lane wouldn't shorten three pairs", 4, 4, false, [][]int{{2, 2, 2}}, "A 0 | A 1 | A 2"},
+		{"a pair stays together on one lane", 1, 4, []queue{{[]int{2}, partial}}, "A 0"},
+		{"a lone pair goes to two lanes", 2, 4, []queue{{[]int{2}, partial}}, "A 0:1 | A 0:1"},
+		{"a pair a lane", 2, 4, []queue{{[]int{2, 2}, partial}}, "A 0 | A 1"},
+		{"a third lane wouldn't shorten two pairs", 3, 4, []queue{{[]int{2, 2}, partial}}, "A 0 | A 1"},
+		{"four lanes halve two pairs", 4, 4, []queue{{[]int{2, 2}, partial}}, "A 0:1 | A 0:1 | A 1:1 | A 1:1"},
+		{"a fourth lane wouldn't shorten three pairs", 4, 4, []queue{{[]int{2, 2, 2}, partial}}, "A 0 | A 1 | A 2"},
 
-		{"even, though a pair is split", 2, 4, false, [][]int{{2, 2, 2}}, "A 0 2:1 | A 1 2:1"},
-		{"even, and no pair is split", 2, 4, false, [][]int{{2, 1, 1, 2}}, "A 0 1 | A 3 2"},
-		{"uneven by one", 2, 4, false, [][]int{{1, 2, 2}}, "A 1 0 | A 2"},
-		{"singles make room for pairs", 2, 4, false, [][]int{{1, 1, 1, 2, 2, 1}}, "A 3 4 | A 0 1 2 5"},
-		{"two full calls", 2, 4, false, [][]int{{2, 2, 2, 2}}, "A 0 1 | A 2 3"},
+		{"even, though a pair is split", 2, 4, []queue{{[]int{2, 2, 2}, partial}}, "A 0 2:1 | A 1 2:1"},
+		{"even, and no pair is split", 2, 4, []queue{{[]int{2, 1, 1, 2}, partial}}, "A 0 1 | A 3 2"},
+		{"uneven by one", 2, 4, []queue{{[]int{1, 2, 2}, partial}}, "A 1 0 | A 2"},
+		{"singles make room for pairs", 2, 4, []queue{{[]int{1, 1, 1, 2, 2, 1}, partial}}, "A 3 4 | A 0 1 2 5"},
+		{"two full calls", 2, 4, []queue{{[]int{2, 2, 2, 2}, partial}}, "A 0 1 | A 2 3"},
 
-		{"the rest waits", 1, 4, false, [][]int{{2, 2, 2}}, "A 0 1"},
-		{"a pair that goes over gives way to a single", 1, 4, false, [][]int{{1, 2, 2, 1}}, "A 1 0 3"},
-		{"and is cut where no single is there", 1, 4, false, [][]int{{1, 2, 2, 2}}, "A 1 0 2:1"},
-		{"the oldest never gives way", 1, 2, false, [][]int{{3, 2, 1}}, "A 0:2"},
-		{"one row a call", 2, 1, false, [][]int{{2, 1}}, "A 0:1 | A 0:1"},
-		{"three rows a job", 2, 4, false, [][]int{{3, 3}}, "A 0 | A 1"},
+		{"the rest waits", 1, 4, []queue{{[]int{2, 2, 2}, partial}}, "A 0 1"},
+		{"a pair that goes over gives way to a single", 1, 4, []queue{{[]int{1, 2, 2, 1}, partial}}, "A 1 0 3"},
+		{"and is cut where no single is there", 1, 4, []queue{{[]int{1, 2, 2, 2}, partial}}, "A 1 0 2:1"},
+		{"the oldest never gives way", 1, 2, []queue{{[]int{3, 2, 1}, partial}}, "A 0:2"},
+		{"one row a call", 2, 1, []queue{{[]int{2, 1}, partial}}, "A 0:1 | A 0:1"},
+		{"three rows a job", 2, 4, []queue{{[]int{3, 3}, partial}}, "A 0 | A 1"},
 
-		{"groups don't mix", 1, 8, false, [][]int{{1}, {2}}, "A 0"},
-		{"a lane a group", 2, 8, false, [][]int{{2}, {2, 2}}, "A 0 | B 0 1"},
-		{"the older group takes one turn, not both lanes", 2, 2, false, [][]int{{2, 2}, {1}}, "A 0 | B 0"},
-		{"turns go round", 3, 2, false, [][]int{{2, 2}, {1}}, "A 0 | A 1 | B 0"},
-		{"the spare lane goes to the larger call", 3, 8, false, [][]int{{2}, {2, 2}}, "A 0 | B 0 | B 1"},
-		{"and to the older of equals", 3, 8, false, [][]int{{2}, {2}}, "A 0:1 | A 0:1 | B 0"},
+		{"groups don't mix", 1, 8, []queue{{[]int{1}, partial}, {[]int{2}, partial}}, "A 0"},
+		{"a lane a group", 2, 8, []queue{{[]int{2}, partial}, {[]int{2, 2}, partial}}, "A 0 | B 0 1"},
+		{"the older group takes one turn, not both lanes", 2, 2, []queue{{[]int{2, 2}, partial}, {[]int{1}, partial}}, "A 0 | B 0"},
+		{"turns go round", 3, 2, []queue{{[]int{2, 2}, partial}, {[]int{1}, partial}}, "A 0 | A 1 | B 0"},
+		{"the spare lane goes to the larger call", 3, 8, []queue{{[]int{2}, partial}, {[]int{2, 2}, partial}}, "A 0 | B 0 | B 1"},
+		{"and to the older of equals", 3, 8, []queue{{[]int{2}, partial}, {[]int{2}, partial}}, "A 0:1 | A 0:1 | B 0"},
 
-		{"only full calls: none", 2, 4, true, [][]int{{2, 1}, {1}}, ""},
-		{"only full calls: one", 2, 4, true, [][]int{{2, 1}, {2, 2, 2}}, "B 0 1"},
-		{"only full calls: two of one group", 3, 4, true, [][]int{{2, 2, 2, 2, 2}}, "A 0 1 | A 2 3"},
-		{"only full calls: not spread", 4, 4, true, [][]int{{2, 2}}, "A 0 1"},
+		{"only full calls: none", 2, 4, []queue{{[]int{2, 1}, full}, {[]int{1}, full}}, ""},
+		{"only full calls: one", 2, 4, []queue{{[]int{2, 1}, full}, {[]int{2, 2, 2}, full}}, "B 0 1"},
+		{"only full calls: two of one group", 3, 4, []queue{{[]int{2, 2, 2, 2, 2}, full}}, "A 0 1 | A 2 3"},
+		{"only full calls: not spread", 4, 4, []queue{{[]int{2, 2}, full}}, "A 0 1"},
+		{"only full calls but of one group", 2, 4, []queue{{[]int{1, 1}, partial}, {[]int{2, 1}, full}, {[]int{2, 2}, full}}, "A 0 1 | C 0 1"},
 	}
 	var p planner // one for all: a plan mustn't depend on the last
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := plan(tt.groups, p.share(tt.lanes, tt.limit, tt.fullOnly, tt.groups)); got != tt.want {
+			if got := plan(tt.groups, p.share(tt.lanes, tt.limit, tt.groups)); got != tt.want {
 				t.Errorf("share(%d lanes, limit %d, %v) = %q, want %q", tt.lanes, tt.limit, tt.groups, got, tt.want)
 			}
 		})
@@ -85,18 +86,18 @@ func TestSharePlansAreSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lanes := rapid.IntRange(1, 6).Draw(t, "lanes")
 		limit := rapid.IntRange(1, 9).Draw(t, "limit")
-		fullOnly := rapid.Bool().Draw(t, "full only")
-		jobs := rapid.SliceOfN(rapid.IntRange(1, 3), 1, 12)
-		groups := rapid.SliceOfN(jobs, 1, 4).Draw(t, "groups")
+		groups := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) queue {
+			return queue{rapid.SliceOfN(rapid.IntRange(1, 3), 1, 12).Draw(t, "jobs"), rapid.Bool().Draw(t, "full")}
+		}), 1, 4).Draw(t, "groups")
 
 		var p planner
-		batches := p.share(lanes, limit, fullOnly, groups)
+		batches := p.share(lanes, limit, groups)
 		if len(batches) > lanes {
 			t.Fatalf("%d calls for %d lanes", len(batches), lanes)
 		}
 		taken := make([][]int, len(groups))
-		for g, jobs := range groups {
-			taken[g] = make([]int, len(jobs))
+		for g, q := range groups {
+			taken[g] = make([]int, len(q.jobs))
 		}
 		sizes := make([][]int, len(groups))
 		for _, b := range batches {
@@ -109,33 +110,35 @@ func TestSharePlansAreSound(t *testing.T) {
 				taken[b.group][part.job] += part.rows
 				size += part.rows
 			}
-			if size < 1 || size > limit || fullOnly && size != limit {
+			if size < 1 || size > limit || groups[b.group].full && size != limit {
 				t.Fatalf("a call of %d rows, limit %d", size, limit)
 			}
 			sizes[b.group] = append(sizes[b.group], size)
 		}
-		left := 0 // rows that wait on
-		for g, jobs := range groups {
-			for j, n := range jobs {
+		for g, q := range groups {
+			left := 0 // rows that wait on
+			for j, n := range q.jobs {
 				if taken[g][j] > n {
 					t.Fatalf("%d rows taken of job %d's %d", taken[g][j], j, n)
 				}
 				left += n - taken[g][j]
 			}
-			if len(sizes[g]) > 0 {
-				if taken[g][0] < min(jobs[0], len(sizes[g])*limit) {
-					t.Fatalf("the oldest job waits on: %v", batches)
-				}
-				if sizes[g][0]-sizes[g][len(sizes[g])-1] > 1 {
-					t.Fatalf("calls of %v rows: not even", sizes[g])
-				}
+			if len(batches) < lanes && (left >= limit || left > 0 && !q.full) {
+				t.Fatalf("%d rows of group %d wait beside a free lane", left, g)
 			}
-		}
-		if !fullOnly && left > 0 && len(batches) < lanes {
-			t.Fatalf("%d rows wait beside a free lane", left)
-		}
-		if !fullOnly && taken[0][0] == 0 {
-			t.Fatal("the oldest group waits on")
+			calls := sizes[g]
+			if len(calls) == 0 {
+				if g == 0 && !q.full {
+					t.Fatal("the oldest group waits on")
+				}
+				continue
+			}
+			if taken[g][0] < min(q.jobs[0], len(calls)*limit) {
+				t.Fatalf("the oldest job waits on: %v", batches)
+			}
+			if calls[0]-calls[len(calls)-1] > 1 {
+				t.Fatalf("calls of %v rows: not even", calls)
+			}
 		}
 	})
 }
