@@ -1,0 +1,95 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/hibiken/asynq"
+)
+
+// The classes of failures that make a dead letter, beside those that a
+// renderer names itself.
+const (
+	classRender = "render" // any other error
+	classPanic  = "panic"
+	classStuck  = "stuck" // no step for too long
+)
+
+var (
+	// errStopped ends a task that is to go back to the head of the queue.
+	errStopped = errors.New("the consumer stops")
+	// errStuck cancels a job without progress.
+	errStuck = errors.New("no step within the time allowed")
+)
+
+// panicked is a panic of a renderer.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// classify says what a failed attempt means: the failure's class, and how
+// many attempts like this one make a dead letter. Failures of the
+// surroundings, Redis and the store, never come here: they are waited out.
+func classify(err error, attempts int) (class string, limit int) {
+	var p *panicked
+	switch c := job.ClassOf(err); {
+	case c == job.BadJob:
+		return string(c), 1
+	case c != "":
+		return string(c), attempts
+	case errors.As(err, &p):
+		return classPanic, attempts
+	case errors.Is(err, errStuck):
+		return classStuck, attempts
+	default:
+		return classRender, attempts
+	}
+}
+
+// hopeless tells errors of a store that mend themselves from those that
+// somebody has to mend.
+func hopeless(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// retryDelay is how long a task waits after its n-th failure. A task whose
+// consumer died waits no longer: its lease has run out already.
+func retryDelay(n int, err error, _ *asynq.Task) time.Duration {
+	if errors.Is(err, asynq.ErrLeaseExpired) {
+		return 0
+	}
+	return backoff(n, time.Second, time.Minute)
+}
+
+// backoff doubles from least to most, and takes up to half of it away, so that
+// those who failed together don't come back together.
+func backoff(n int, least, most time.Duration) time.Duration {
+	d := most
+	if n < 30 && least<<n < most {
+		d = least << n
+	}
+	return d - rand.N(d/2)
+}
+
+// pause waits, unless ctx is done before.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

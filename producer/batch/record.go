@@ -1,0 +1,79 @@
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/storage"
+)
+
+// Status is how a line ended.
+type Status string
+
+const (
+	Done   Status = "done"   // its picture is there
+	Failed Status = "failed" // a dead letter
+)
+
+// Record says how a line ended. Written beside the picture, it is the mark
+// that the line is done; without a picture, it is the line's dead letter.
+type Record struct {
+	Status Status         `json:"status"`
+	ID     string         `json:"id,omitempty"`
+	Index  int            `json:"index"`
+	Key    string         `json:"key"` // 64 hex digits
+	Job    job.Spec       `json:"job"`
+	Labels map[string]any `json:"labels,omitempty"`
+
+	File     string             `json:"file,omitempty"`   // the picture's name beside the record
+	SHA256   string             `json:"sha256,omitempty"` // of the picture
+	Width    int                `json:"width,omitempty"`  // pixels
+	Height   int                `json:"height,omitempty"` // pixels
+	Models   map[string]string  `json:"models,omitempty"` // name: digest
+	MadeWith *job.MadeWith      `json:"made_with,omitempty"`
+	Timing   map[string]float64 `json:"timing,omitempty"` // seconds a stage
+	Attempts int                `json:"attempts"`         // 1: it went well at once
+
+	Class  string   `json:"class,omitempty"`  // of a failure
+	Error  string   `json:"error,omitempty"`  // the last one
+	Errors []string `json:"errors,omitempty"` // the last three
+}
+
+// Failure is why a line ends as a dead letter.
+type Failure struct {
+	Class    string
+	Errors   []string // of its attempts, the last one last; at least one
+	Attempts int
+	Timing   map[string]float64
+}
+
+// newRecord fills in what the line says by itself.
+func newRecord(l Line, status Status) Record {
+	spec := l.Spec
+	r := Record{Status: status, ID: spec.ID, Index: l.Index, Key: l.Key.String(), Labels: spec.Labels}
+	spec.ID, spec.Labels = "", nil // they stand beside the job
+	r.Job = spec
+	return r
+}
+
+// ReadRecord reads a line's record; [storage.ErrNotFound] where it has none.
+func (b Batch) ReadRecord(ctx context.Context, store storage.Store, l Line) (Record, error) {
+	return readRecord(ctx, store, b.RecordName(l))
+}
+
+func readRecord(ctx context.Context, store storage.Store, name string) (Record, error) {
+	data, err := store.Get(ctx, name)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading a record: %w", err)
+	}
+	var r Record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Record{}, fmt.Errorf("reading record %s: %w", name, err)
+	}
+	if r.Status != Done && r.Status != Failed {
+		return Record{}, fmt.Errorf("reading record %s: unknown status %q", name, r.Status)
+	}
+	return r, nil
+}

@@ -1,0 +1,69 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// The types of tasks.
+const (
+	TypeJob  = "darkroom:job"
+	TypeFeed = "darkroom:feed"
+)
+
+// taskVersion is the version of payloads that this program writes and reads.
+const taskVersion = 1
+
+// Task is a task's payload: a line to be rendered, or a shard to be fed.
+type Task struct {
+	Version  int             `json:"v"`
+	Batch    string          `json:"batch"`
+	Manifest string          `json:"manifest"`        // digest of the manifest it was made from
+	Index    int             `json:"index,omitempty"` // of a job: its line
+	Shard    int             `json:"shard,omitempty"` // of a feed
+	Job      json.RawMessage `json:"job,omitempty"`   // of a job: the manifest's line
+}
+
+// ErrVersion is of a task that a darkroom of another version enqueued.
+var ErrVersion = errors.New("of another version of darkroom")
+
+// ParseTask reads a payload.
+func ParseTask(payload []byte) (Task, error) {
+	var t Task
+	if err := json.Unmarshal(payload, &t); err != nil {
+		return Task{}, fmt.Errorf("reading a task: %w", err)
+	}
+	switch {
+	case t.Version != taskVersion:
+		return Task{}, fmt.Errorf("reading a task: version %d, want %d: it is %w", t.Version, taskVersion, ErrVersion)
+	case CheckName(t.Batch) != nil || len(t.Manifest) != 64 || t.Index < 0 || t.Shard < 0:
+		return Task{}, fmt.Errorf("reading a task: it names no line of a batch: %.200s", payload)
+	}
+	return t, nil
+}
+
+// Line decodes a job's line.
+func (t Task) Line() (Line, error) { return decodeLine(t.Index, t.Job) }
+
+// enqueueJob enqueues a line, as it stands in the manifest.
+func (q *Queue) enqueueJob(ctx context.Context, b Batch, index int, line []byte) error {
+	var p bytes.Buffer
+	p.Grow(len(line) + len(b.Name) + 120)
+	fmt.Fprintf(&p, `{"v":%d,"batch":"%s","manifest":"%s","index":%d,"job":`, taskVersion, b.Name, b.Manifest, index)
+	p.Write(line)
+	p.WriteByte('}')
+	return q.enqueue(ctx, TypeJob, b.Name+":"+b.short()+":"+strconv.Itoa(index), p.Bytes())
+}
+
+// EnqueueFeed enqueues the task that feeds a shard; see [Queue.Feed].
+func (q *Queue) EnqueueFeed(ctx context.Context, b Batch, shard int) error {
+	payload, err := json.Marshal(Task{Version: taskVersion, Batch: b.Name, Manifest: b.Manifest, Shard: shard})
+	if err != nil {
+		return err
+	}
+	return q.enqueue(ctx, TypeFeed, fmt.Sprintf("%s:%s:feed:%d", b.Name, b.short(), shard), payload)
+}
