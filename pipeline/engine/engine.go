@@ -41,7 +41,7 @@ var ErrLeft = errors.New("engine: the job has left")
 // Config is the shape of the device.
 type Config struct {
 	Lanes int // calls that run side by side, at least 1
-	Rows  int // the most rows of one call, at least 1
+	Rows  int // the most rows of one call, at least 1; Limit sets a group's own
 }
 
 // Call evaluates the rows of one call, all of one group, on one lane
@@ -72,6 +72,7 @@ type Engine[K comparable, R any] struct {
 	waiting   int // rows that wait for a call
 	age       uint64
 	groups    map[K]*group[K, R]
+	limits    map[K]int      // of rows a call, of groups that have one of their own
 	ready     []*group[K, R] // groups with waiting rows
 	planner   planner
 	queues    []queue // what the planner is shown, reused
@@ -92,6 +93,7 @@ func New[K comparable, R any](cfg Config, call Call[K, R]) (*Engine[K, R], error
 		lanes:  make([]*lane[K, R], cfg.Lanes),
 		free:   cfg.Lanes,
 		groups: make(map[K]*group[K, R]),
+		limits: make(map[K]int),
 	}
 	e.meter.last = time.Now()
 	for i := range e.lanes {
@@ -113,7 +115,10 @@ func (e *Engine[K, R]) Join(key K) (*Job[K, R], error) {
 	}
 	g := e.groups[key]
 	if g == nil {
-		g = &group[K, R]{key: key}
+		g = &group[K, R]{key: key, limit: e.cfg.Rows}
+		if limit, ok := e.limits[key]; ok {
+			g.limit = limit
+		}
 		e.groups[key] = g
 	}
 	g.members++
@@ -121,6 +126,20 @@ func (e *Engine[K, R]) Join(key K) (*Job[K, R], error) {
 	e.active++
 	e.computing++
 	return &Job[K, R]{engine: e, group: g, done: make(chan struct{}, 1)}, nil
+}
+
+// Limit sets the most rows of a call of one group, from the next call on: fewer
+// than Config.Rows where larger calls ran out of memory, one where rows gain
+// nothing from each other's company. Less than 1 is taken as 1.
+func (e *Engine[K, R]) Limit(key K, rows int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	rows = max(rows, 1)
+	e.limits[key] = rows
+	if g := e.groups[key]; g != nil {
+		g.limit = rows
+		e.dispatch()
+	}
 }
 
 // Close refuses what comes from now on, evaluates the rows that wait and those
@@ -143,7 +162,7 @@ func (e *Engine[K, R]) dispatch() {
 		// Rows still to come are worth waiting for, but for a full call, and
 		// not at all once no more are let in.
 		more := e.computing > 0 && !e.closed
-		if !more || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= e.cfg.Rows }) {
+		if !more || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= g.limit }) {
 			e.fire(more)
 		}
 	}
@@ -166,11 +185,11 @@ func (e *Engine[K, R]) fire(more bool) {
 	for _, g := range e.ready {
 		// The free lanes can't take more; one call's worth beyond lets the
 		// planner choose what completes the last.
-		g.look((e.free + 1) * e.cfg.Rows)
-		e.queues = append(e.queues, queue{g.sizes, more && !g.gaveWay})
+		g.look((e.free + 1) * g.limit)
+		e.queues = append(e.queues, queue{g.sizes, g.limit, more && !g.gaveWay})
 	}
 	next, youngest := 0, 0
-	for _, batch := range e.planner.share(e.free, e.cfg.Rows, e.queues) {
+	for _, batch := range e.planner.share(e.free, e.queues) {
 		for e.lanes[next].running {
 			next++
 		}
@@ -201,6 +220,7 @@ func (e *Engine[K, R]) load(l *lane[K, R], g *group[K, R], portions []portion) {
 	}
 	e.meter.calls++
 	e.meter.rows += uint64(len(l.rows))
+	e.meter.slots += uint64(g.limit)
 	e.free--
 	l.start(g.key, e.meter.last)
 }

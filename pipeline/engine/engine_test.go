@@ -348,6 +348,30 @@ func TestMisuse(t *testing.T) {
 	})
 }
 
+func TestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(ms, ms)
+		e := start(t, d, Config{Lanes: 1, Rows: 4})
+		e.Limit("y", 1) // before the group is there
+		a, b, c := enter(t, e, "x"), enter(t, e, "x"), enter(t, e, "y")
+		first := async(t.Context(), a, "a", 3) // b computes, so a waits
+		e.Limit("x", 2)                        // but not with a full call
+		second := async(t.Context(), b, "b", 1)
+		third := async(t.Context(), c, "c", 2)
+		if err := errors.Join(<-first, <-second, <-third); err != nil {
+			t.Error(err)
+		}
+		for _, j := range []*Job[string, *row]{a, b, c} {
+			j.Leave()
+		}
+		e.Close()
+		d.want(t, "0s 0 x: a a", "3ms 0 x: a b", "6ms 0 y: c", "8ms 0 y: c")
+		if s := e.Stats(); s.Slots != 6 {
+			t.Errorf("%d slots, want 2 + 2 + 1 + 1", s.Slots)
+		}
+	})
+}
+
 func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(ms, ms)

@@ -131,6 +131,7 @@ func (j *Job[K, R]) Leave() {
 type group[K comparable, R any] struct {
 	key        K
 	members    int // jobs that have joined
+	limit      int // the most rows of a call
 	rows       int // waiting
 	head, tail *Job[K, R]
 	gaveWay    bool // to a younger group, since its last call

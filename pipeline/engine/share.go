@@ -9,8 +9,17 @@ type batch struct {
 
 // queue is the waiting rows of a group.
 type queue struct {
-	jobs []int // how many each job has, oldest first
-	full bool  // only full calls are to be made of them
+	jobs  []int // how many each job has, oldest first
+	limit int   // the most rows of a call
+	full  bool  // only full calls are to be made of them
+}
+
+func (q queue) rows() int {
+	rows := 0
+	for _, n := range q.jobs {
+		rows += n
+	}
+	return rows
 }
 
 // portion is what a call takes of one job's waiting rows.
@@ -25,8 +34,7 @@ type planner struct {
 
 // share is the rule by which waiting rows become calls: a pure function, the
 // planner only lends its buffers, and the result is valid until the next plan.
-// The groups come with the oldest first. No more than lanes calls come back, no
-// call has more than limit rows.
+// The groups come with the oldest first, and no more than lanes calls come back.
 //
 //   - Groups take turns, a call each, as long as there are lanes and rows.
 //   - Lanes left over make the largest calls smaller, where that shortens them:
@@ -36,19 +44,19 @@ type planner struct {
 //     job that would go over the limit gives way to a younger one that fits,
 //     unless it is the oldest.
 //   - A job's rows stay in one call where an even spread has room for them.
-func (p *planner) share(lanes, limit int, groups []queue) []batch {
-	p.deal(lanes, limit, groups)
+func (p *planner) share(lanes int, groups []queue) []batch {
+	p.deal(lanes, groups)
 	p.batches = p.batches[:0]
 	for g, q := range groups {
 		if p.calls[g] > 0 {
-			p.pack(g, q.jobs, p.calls[g], limit)
+			p.pack(g, q, p.calls[g])
 		}
 	}
 	return p.batches
 }
 
 // deal sets how many calls each group gets.
-func (p *planner) deal(lanes, limit int, groups []queue) {
+func (p *planner) deal(lanes int, groups []queue) {
 	p.calls = p.calls[:0]
 	for range groups {
 		p.calls = append(p.calls, 0)
@@ -56,8 +64,8 @@ func (p *planner) deal(lanes, limit int, groups []queue) {
 	for dealt := true; dealt; {
 		dealt = false
 		for g, q := range groups {
-			rest := sum(q.jobs) - p.calls[g]*limit
-			if lanes > 0 && (rest >= limit || rest > 0 && !q.full) {
+			rest := q.rows() - p.calls[g]*q.limit
+			if lanes > 0 && (rest >= q.limit || rest > 0 && !q.full) {
 				p.calls[g]++
 				lanes--
 				dealt = true
@@ -72,7 +80,7 @@ func (p *planner) deal(lanes, limit int, groups []queue) {
 			if p.calls[g] == 0 || q.full {
 				continue
 			}
-			rows := sum(q.jobs)
+			rows := q.rows()
 			size := ceil(rows, p.calls[g])
 			if size <= largest {
 				continue
@@ -90,8 +98,8 @@ func (p *planner) deal(lanes, limit int, groups []queue) {
 }
 
 // pack plans a group's calls.
-func (p *planner) pack(group int, jobs []int, calls, limit int) {
-	rows := min(sum(jobs), calls*limit)
+func (p *planner) pack(group int, q queue, calls int) {
+	rows := min(q.rows(), calls*q.limit)
 	first := len(p.batches)
 	for c := range calls {
 		p.open(group, (rows+calls-1-c)/calls)
@@ -100,7 +108,7 @@ func (p *planner) pack(group int, jobs []int, calls, limit int) {
 
 	p.takes = p.takes[:0]
 	left := rows
-	for i, n := range jobs {
+	for i, n := range q.jobs {
 		if i > 0 && n > left {
 			n = 0
 		}
@@ -108,7 +116,7 @@ func (p *planner) pack(group int, jobs []int, calls, limit int) {
 		p.takes = append(p.takes, n)
 		left -= n
 	}
-	for i, n := range jobs {
+	for i, n := range q.jobs {
 		if left > 0 && p.takes[i] == 0 {
 			p.takes[i] = min(n, left)
 			left -= p.takes[i]
@@ -153,14 +161,6 @@ func (p *planner) open(group, room int) {
 func (b *batch) take(job, rows int) {
 	b.portions = append(b.portions, portion{job, rows})
 	b.room -= rows
-}
-
-func sum(jobs []int) int {
-	rows := 0
-	for _, n := range jobs {
-		rows += n
-	}
-	return rows
 }
 
 func ceil(n, d int) int { return (n + d - 1) / d }

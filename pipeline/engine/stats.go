@@ -8,7 +8,7 @@ type Stats struct {
 	Lanes  int    // calls that may run side by side
 	Calls  uint64 // calls fired
 	Rows   uint64 // rows fired
-	Slots  uint64 // rows that these calls could have taken: calls x the limit
+	Slots  uint64 // rows that these calls could have taken, by their groups' limits
 	Active int    // jobs between Join and Leave now
 
 	Elapsed time.Duration   // time with at least one active job
@@ -55,7 +55,7 @@ func (e *Engine[K, R]) Stats() Stats {
 		Lanes:   e.cfg.Lanes,
 		Calls:   e.meter.calls,
 		Rows:    e.meter.rows,
-		Slots:   e.meter.calls * uint64(e.cfg.Rows),
+		Slots:   e.meter.slots,
 		Active:  e.active,
 		Elapsed: e.meter.elapsed,
 		Idle:    e.meter.idle,
@@ -72,9 +72,9 @@ func (e *Engine[K, R]) Stats() Stats {
 
 // meter is the running sums behind Stats.
 type meter struct {
-	calls, rows   uint64
-	elapsed, idle time.Duration
-	last          time.Time // up to when the sums are right
+	calls, rows, slots uint64
+	elapsed, idle      time.Duration
+	last               time.Time // up to when the sums are right
 }
 
 // account brings the sums up to now. It is called before a change of the free
