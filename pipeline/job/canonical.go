@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Key tells jobs apart: two jobs have one key if and only if they ask for the
-// same picture.
+// Key tells jobs apart: jobs of one key have the same picture.
 type Key [sha256.Size]byte
 
 // String returns the key as 64 hex digits.

@@ -2,8 +2,8 @@ package job
 
 import "fmt"
 
-// check returns what is wrong with a line's fields taken together. Given has
-// the bits of those that the line named.
+// check returns what is wrong with a line's fields taken together, as far as
+// no model is needed to tell. Given has the bits of those that the line named.
 func (s *Spec) check(given uint64) (faults Faults) {
 	fault := func(field, what, want string) {
 		faults = append(faults, Fault{Field: field, What: what, Want: want})
@@ -26,6 +26,7 @@ func (s *Spec) check(given uint64) (faults Faults) {
 	if s.given&givenGuidanceEnd != 0 && s.GuidanceStart > s.GuidanceEnd {
 		fault("guidance_start", fmt.Sprintf("guidance that starts at %v and ends at %v", s.GuidanceStart, s.GuidanceEnd), "want `guidance_start` <= `guidance_end`")
 	}
+	faults = append(faults, s.nameSampler()...)
 	if s.N > 1 {
 		if longest := len(s.ID) + len(fmt.Sprintf("-%d", s.N-1)); s.ID != "" && longest > 100 {
 			faults = append(faults, Fault{"id", "too long", s.ID, fmt.Sprintf("with the numbers of %d pictures it has %d characters, want at most 100", s.N, longest)})

@@ -12,8 +12,10 @@ import (
 const MaxLine = 1 << 20
 
 // Decode reads a line of a batch file or a manifest: one JSON object. It
-// returns all that is wrong with the line, by itself, at once; where nothing
-// is, the Spec is to be resolved. Numbers of labels keep their text, as
+// returns all that is wrong with the line by itself, at once. The Spec is what
+// was right, as if the line left out the rest, so that [Spec.Resolve] can tell
+// what else is wrong; it is the zero Spec, without a model, where the line is no
+// JSON object or names its model wrongly. Numbers of labels keep their text, as
 // json.Number.
 func Decode(line []byte) (Spec, Faults) {
 	if len(line) > MaxLine {
@@ -32,10 +34,10 @@ func Decode(line []byte) (Spec, Faults) {
 		return Spec{}, append(d.faults, Fault{What: d.err.Error()})
 	}
 	d.faults = append(d.faults, d.spec.check(given)...)
-	if d.faults != nil {
+	if d.spec.Model == "" {
 		return Spec{}, d.faults
 	}
-	return d.spec, nil
+	return d.spec, d.faults
 }
 
 // UnmarshalJSON reads a job as Decode does.
@@ -76,7 +78,7 @@ func (d *decoder) fault(what string, value []byte, want string) {
 // wrongType reads the value that comes next, which is not what is wanted.
 func (d *decoder) wrongType(want string) {
 	if value := d.value(); d.err == nil {
-		d.fault("wrong type", value, want)
+		d.fault("wrong type:", value, want)
 	}
 }
 
@@ -94,7 +96,8 @@ func (d *decoder) string(want string) (text string, ok bool) {
 func (d *decoder) name(want string, valid func(string) bool) string {
 	text, ok := d.string(want)
 	if ok && !valid(text) {
-		d.fault("not allowed", []byte(text), want)
+		d.fault("not allowed:", []byte(text), want)
+		return ""
 	}
 	return text
 }
@@ -134,8 +137,10 @@ func (d *decoder) whole(least, most uint64) uint64 {
 		d.fault("not a whole number:", text, want())
 	case !ok || n < least || n > most:
 		d.fault("out of range:", text, want())
+	default:
+		return n
 	}
-	return n
+	return 0
 }
 
 func (d *decoder) int(least, most int) int { return int(d.whole(uint64(least), uint64(most))) }
@@ -154,6 +159,7 @@ func (d *decoder) float(least, most float64) float64 {
 	x, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || x < least || x > most {
 		d.fault("out of range:", text, want())
+		return 0
 	}
 	return x + 0 // -0 is 0
 }

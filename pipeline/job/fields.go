@@ -31,8 +31,8 @@ var specMembers = newMembers(
 	}},
 	member[Spec]{"seed", func(d *decoder, s *Spec) { s.Seed = d.whole(0, 1<<64-1); s.given |= givenSeed }},
 	member[Spec]{"steps", func(d *decoder, s *Spec) { s.Steps = d.int(1, 1000) }},
-	member[Spec]{"sampler", func(d *decoder, s *Spec) { s.Sampler = d.name("a sampler's name", notEmpty) }},
-	member[Spec]{"schedule", func(d *decoder, s *Spec) { s.Schedule, _ = d.string("a schedule's name") }},
+	member[Spec]{"sampler", func(d *decoder, s *Spec) { s.Sampler = d.name("a sampler's name", short) }},
+	member[Spec]{"schedule", func(d *decoder, s *Spec) { s.Schedule = d.name("a schedule's name", short) }},
 	member[Spec]{"guidance_scale", func(d *decoder, s *Spec) { s.GuidanceScale = d.float(0, 100); s.given |= givenGuidanceScale }},
 	member[Spec]{"guidance_rescale", func(d *decoder, s *Spec) { s.GuidanceRescale = d.float(0, 1) }},
 	member[Spec]{"guidance_start", func(d *decoder, s *Spec) { s.GuidanceStart = d.float(0, 1) }},
@@ -139,4 +139,4 @@ func validModel(model string) bool {
 	return validName(name) && (!pinned || 4 <= len(digest) && len(digest) <= 64 && strings.Trim(digest, "0123456789abcdef") == "")
 }
 
-func notEmpty(name string) bool { return name != "" }
+func short(name string) bool { return 1 <= len(name) && len(name) <= 100 }

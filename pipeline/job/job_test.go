@@ -196,4 +196,3 @@ func BenchmarkMarshal(b *testing.B) {
 		}
 	}
 }
-

@@ -2,13 +2,13 @@ package job
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // Resolve fills in what the job leaves to its model, gives names their one
 // spelling, and checks what depends on the model. It returns all that is
-// wrong. A job that is resolved stays as it is when it is resolved again.
+// wrong, and no job where anything is. A job that is resolved stays as it is
+// when it is resolved again.
 func (s Spec) Resolve(m Model) (Spec, Faults) {
 	var faults Faults
 	fault := func(field, what, value, want string) {
@@ -36,7 +36,7 @@ func (s Spec) Resolve(m Model) (Spec, Faults) {
 	if s.Sampler == "" {
 		s.Sampler = m.Sampler
 	}
-	faults = append(faults, s.resolveSampler()...)
+	faults = append(faults, s.nameSampler()...)
 	if s.Eta > 0 && s.Sampler != "ddim" {
 		fault("eta", "out of place with the sampler", s.Sampler, "it is for `ddim`")
 	}
@@ -78,30 +78,6 @@ func nearestSizes(pixels, multiple int) string {
 	default:
 		return fmt.Sprintf("want %d or %d", below, above)
 	}
-}
-
-// resolveSampler replaces an alias of a sampler, and of a schedule, and checks
-// that the two go together.
-func (s *Spec) resolveSampler() Faults {
-	sampler, implied, err := resolveSampler(s.Sampler)
-	if err != nil {
-		return Faults{{"sampler", "unknown name", shorten(s.Sampler), didYouMean(s.Sampler, samplerNames())}}
-	}
-	s.Sampler = sampler
-	schedule := strings.ToLower(s.Schedule)
-	switch takes := samplerSchedules(sampler); {
-	case schedule == "" || schedule == "normal":
-		s.Schedule = implied
-	case implied != "" && schedule != implied:
-		return Faults{{"schedule", "another one than the sampler's name says:", shorten(s.Schedule), "want `" + implied + "`, or none"}}
-	case !slices.Contains(takes, schedule) && len(takes) == 0:
-		return Faults{{"schedule", "`" + sampler + "` takes none, not", shorten(s.Schedule), "leave it out"}}
-	case !slices.Contains(takes, schedule):
-		return Faults{{"schedule", "unknown name", shorten(s.Schedule), didYouMean(schedule, append([]string{"normal"}, takes...))}}
-	default:
-		s.Schedule = schedule
-	}
-	return nil
 }
 
 // checkDistilled checks a job of a model whose guidance is an input of its
