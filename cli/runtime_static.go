@@ -1,0 +1,12 @@
+//go:build !cgo
+
+package cli
+
+import (
+	"errors"
+	"log/slog"
+)
+
+func (f runtimeFlags) openRuntime(*slog.Logger) (device, error) {
+	return nil, errors.New("this darkroom is a static binary, which can't load ONNX Runtime: to render, build it with a C compiler and CGO_ENABLED=1")
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/darkroom/darkroom/consumer"
+	"github.com/darkroom/darkroom/producer/batch"
+	"github.com/darkroom/darkroom/storage"
+)
+
+// screen shows how a render gets on: the pictures' paths on stdout, and on
+// stderr what failed, the log, and how far it is: a bar on a terminal, else a
+// line now and then. It is safe for concurrent use.
+type screen struct {
+	streams Streams
+
+	mu      sync.Mutex
+	bar     *progressbar.ProgressBar // nil where stderr is no terminal
+	lines   int                      // that this run has before it
+	done    int                      // of them
+	begun   time.Time
+	printed time.Time
+}
+
+func newScreen(streams Streams) *screen { return &screen{streams: streams} }
+
+// linesApart is the time between two lines where there is no bar.
+const linesApart = 10 * time.Second
+
+// begin says what is there already and begins to count the rest.
+func (s *screen) begin(found batch.Found, store *storage.Folder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.streams.Err
+	s.lines, s.begun, s.printed = found.Open(), time.Now(), time.Now()
+	if there := found.Lines - found.Open(); there > 0 {
+		fmt.Fprintf(w, "%d of %d lines are done already; %d to go\n", there, found.Lines, s.lines)
+	}
+	if found.Stales > 0 {
+		fmt.Fprintf(w, "%d files are of lines that the batch no longer has, and are kept: %s\n", found.Stales, paths(found.Stale, found.Stales, store))
+	}
+	if found.Losses > 0 {
+		fmt.Fprintf(w, "%d records say done and their pictures are gone; delete those records to have them rendered again: %s\n", found.Losses, paths(found.Lost, found.Losses, store))
+	}
+	if s.lines > 0 && isTerminal(w) {
+		s.bar = progressbar.NewOptions(s.lines,
+			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetWidth(30),
+			progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("pictures"),
+			progressbar.OptionSetRenderBlankState(true),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionThrottle(50*time.Millisecond),
+		)
+	}
+}
+
+// paths names the first few of some objects.
+func paths(names []string, all int, store *storage.Folder) string {
+	const few = 5
+	var b strings.Builder
+	for _, name := range names[:min(few, len(names))] {
+		b.WriteString("\n  " + store.Path(name))
+	}
+	if all > few {
+		fmt.Fprintf(&b, "\n  and %d more", all-few)
+	}
+	return b.String()
+}
+
+// committed shows a line that has its record.
+func (s *screen) committed(e consumer.Event, store *storage.Folder) {
+	s.aside(func() {
+		if e.Record.Status == batch.Done {
+			fmt.Fprintln(s.streams.Out, store.Path(e.Picture))
+			return
+		}
+		id := ""
+		if e.Record.ID != "" {
+			id = " (" + e.Record.ID + ")"
+		}
+		fmt.Fprintf(s.streams.Err, "line %d%s has no picture: %s: %s\n", e.Record.Index, id, e.Record.Class, e.Record.Error)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	if s.bar != nil {
+		_ = s.bar.Add(1) // a bar that can't be drawn is no reason to stop
+	} else if time.Since(s.printed) >= linesApart {
+		s.printed = time.Now()
+		rate := float64(s.done) / time.Since(s.begun).Seconds()
+		left := time.Duration(float64(s.lines-s.done) / rate * float64(time.Second))
+		fmt.Fprintf(s.streams.Err, "%d of %d pictures, %.2f a second, %v left\n", s.done, s.lines, rate, left.Round(time.Second))
+	}
+}
+
+// step shows where the one picture is, for which a bar of pictures stands still.
+func (s *screen) step(step, steps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil && s.lines == 1 {
+		s.bar.Describe(fmt.Sprintf("step %d of %d", step, steps))
+	}
+}
+
+// Write puts a line of the log on stderr.
+func (s *screen) Write(line []byte) (n int, err error) {
+	s.aside(func() { n, err = s.streams.Err.Write(line) })
+	return n, err
+}
+
+// aside runs print, which writes to the terminal that the bar is on.
+func (s *screen) aside(print func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		_ = s.bar.Clear()
+		defer s.bar.RenderBlank()
+	}
+	print()
+}
+
+// end takes the bar away and says what was done.
+func (s *screen) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		_ = s.bar.Clear()
+		s.bar = nil
+	}
+	if took := time.Since(s.begun); s.done > 0 {
+		fmt.Fprintf(s.streams.Err, "%d pictures in %v, %.2f a second\n", s.done, took.Round(time.Millisecond), float64(s.done)/took.Seconds())
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
