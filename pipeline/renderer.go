@@ -131,7 +131,8 @@ func (r *Renderer) texts(ctx context.Context, m *model, spec job.Spec) (text, ne
 		if spec.NegativePrompt != nil {
 			prompt = *spec.NegativePrompt
 		}
-		negative, err = m.text.encode(ctx, prompt, spec.ClipSkip)
+		// As in diffusers, layers are skipped for the prompt only.
+		negative, err = m.text.encode(ctx, prompt, 0)
 	}
 	return text, negative, err
 }
