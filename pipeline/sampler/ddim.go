@@ -23,10 +23,7 @@ func ddim(ctx context.Context, r *run) error {
 			r.x[j] = clean*d + direction*seen[j]
 		}
 		if eta > 0 {
-			r.draw()
-			for j, n := range r.noise {
-				r.x[j] += fresh * n
-			}
+			r.addNoise(float64(fresh))
 		}
 		if err := r.finish(i); err != nil {
 			return err

@@ -27,10 +27,7 @@ func ddpm(ctx context.Context, r *run) error {
 			if p.set.VarianceType == "fixed_large" {
 				deviation = sqrt32(beta)
 			}
-			r.draw()
-			for j, n := range r.noise {
-				r.x[j] += deviation * n
-			}
+			r.addNoise(float64(deviation))
 		}
 		if err := r.finish(i); err != nil {
 			return err

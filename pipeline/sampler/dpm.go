@@ -53,9 +53,10 @@ func (p *Plan) planLevels(timesteps []float64) error {
 		return fmt.Errorf("`prediction_type` %q needs `use_flow_sigmas` true", flowPrediction)
 	}
 	for i, sigma := range p.sigmas {
-		if i > 0 && sigma >= p.sigmas[i-1] && !(p.method.Name == "deis" && i == len(sigmas)) {
-			return fmt.Errorf("noise level %v after step %d is not below the one before it, %v: too many steps, or a final level that is the schedule's last",
-				sigma, i, p.sigmas[i-1])
+		// A last step of no length leaves the latent as it is.
+		if i > 0 && (sigma > p.sigmas[i-1] || sigma == p.sigmas[i-1] && i < len(sigmas)) {
+			return fmt.Errorf("%d steps are too many: noise level %v after step %d is not below the one before it, %v",
+				steps, sigma, i, p.sigmas[i-1])
 		}
 		p.levels = append(p.levels, p.level(sigma))
 	}
@@ -84,15 +85,6 @@ func (p *Plan) level(sigma float64) level {
 		return level{alpha: 1 - sigma, sigma: sigma, scale: 1}
 	}
 	return preserving(sigma)
-}
-
-// fillTable fills in the noise table; where the schedule ends without any
-// signal, sigma is kept finite.
-func (p *Plan) fillTable() {
-	if p.set.RescaleBetasZeroSNR {
-		p.alphas[len(p.alphas)-1] = 0x1p-24
-	}
-	p.table = newNoiseTable(p.alphas)
 }
 
 // lastTimestep is one more than the last timestep that lambda_min_clipped
@@ -143,9 +135,13 @@ type dpmWeights struct{ x, d0, d1, d2, noise float64 }
 
 // weights of a step from level s to level t. DPM-Solver: Lu et al., arXiv
 // 2206.00927; DPM-Solver++ and the SDE forms: arXiv 2211.01095, sections 4 and
-// 6 and appendix B.
+// 6 and appendix B. The SDE form's d2 is diffusers': k-diffusion has +.5 there,
+// which makes it vanish with h, as it should.
 func (p *Plan) weights(t, s level, midpoint bool) dpmWeights {
 	h := t.lambda() - s.lambda()
+	if h == 0 {
+		return dpmWeights{x: 1}
+	}
 	var w dpmWeights
 	var scale float64 // of the prediction
 	switch p.set.AlgorithmType {
@@ -175,9 +171,10 @@ func (p *Plan) weights(t, s level, midpoint bool) dpmWeights {
 	return w
 }
 
-// advance takes from, the latent that the step begins with, to r.x. The
-// differences of predictions are given as weights of m0, m1 and m2; those that
-// are not used may be nil.
+// advance takes from, the latent that the step begins with, along the weighted
+// sum of predictions to the step's end, and leaves that in x; fresh noise is
+// added where the algorithm is a stochastic one. Of the predictions all but the
+// first may be nil.
 func (r *run) advance(from []float32, w dpmWeights, m0, m1, m2 []float32, a0, a1, a2 float64) {
 	x, w0 := float32(w.x), float32(a0)
 	for j, m := range m0 {
@@ -196,10 +193,6 @@ func (r *run) advance(from []float32, w dpmWeights, m0, m1, m2 []float32, a0, a1
 		}
 	}
 	if r.noise != nil {
-		fresh := float32(w.noise)
-		r.draw()
-		for j, n := range r.noise {
-			r.x[j] += fresh * n
-		}
+		r.addNoise(w.noise)
 	}
 }

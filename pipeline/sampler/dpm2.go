@@ -11,27 +11,16 @@ import (
 // step k, 2k+1 in its middle; the last step has the former only.
 func dpm2(ctx context.Context, r *run) error {
 	p := r.plan
-	before := r.h[0]
+	before := r.h[0] // x at the beginning of the step
 	for i := r.from(); i < p.Evaluations(); i++ {
 		if err := r.denoise(ctx, i); err != nil {
 			return err
 		}
-		sigma := float32(p.levels[i].sigma)
 		if i%2 == 0 {
-			to := 0.
-			if i+1 < p.Evaluations() {
-				to = p.levels[i+1].sigma
-			}
-			dt := float32(to - p.levels[i].sigma)
-			for j, d := range r.denoised {
-				before[j] = r.x[j]
-				r.x[j] += (r.x[j] - d) / sigma * dt
-			}
+			copy(before, r.x)
+			r.slide(before, i, p.middle(i)-p.sigmas[i])
 		} else {
-			dt := float32(p.sigmas[i] - p.sigmas[i-1])
-			for j, d := range r.denoised {
-				r.x[j] = before[j] + (r.x[j]-d)/sigma*dt
-			}
+			r.slide(before, i, p.sigmas[i]-p.sigmas[i-1])
 		}
 		if err := r.finish(i); err != nil {
 			return err
@@ -49,31 +38,36 @@ func dpm2Ancestral(ctx context.Context, r *run) error {
 		if err := r.denoise(ctx, i); err != nil {
 			return err
 		}
-		sigma := float32(p.levels[i].sigma)
 		if i%2 == 0 {
-			to := 0.
-			if i+1 < p.Evaluations() {
-				to = p.levels[i+1].sigma
-			}
-			dt := float32(to - p.levels[i].sigma)
-			for j, d := range r.denoised {
-				before[j] = r.x[j]
-				r.x[j] += (r.x[j] - d) / sigma * dt
-			}
+			copy(before, r.x)
+			r.slide(before, i, p.middle(i)-p.sigmas[i])
 		} else {
 			down, up := ancestral(p.sigmas[i-1], p.sigmas[i])
-			r.draw()
-			dt, fresh := float32(down-p.sigmas[i-1]), float32(up)
-			for j, d := range r.denoised {
-				r.x[j] = before[j] + (r.x[j]-d)/sigma*dt
-				r.x[j] += r.noise[j] * fresh
-			}
+			r.slide(before, i, down-p.sigmas[i-1])
+			r.addNoise(up)
 		}
 		if err := r.finish(i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// slide takes x by dt from before, along the slope at evaluation i.
+func (r *run) slide(before []float32, i int, dt float64) {
+	sigma, step := float32(r.plan.levels[i].sigma), float32(dt)
+	for j, d := range r.denoised {
+		r.x[j] = before[j] + (r.x[j]-d)/sigma*step
+	}
+}
+
+// middle is the noise level in the middle of the step that evaluation i
+// begins; the last step goes all the way.
+func (p *Plan) middle(i int) float64 {
+	if i+1 < p.Evaluations() {
+		return p.levels[i+1].sigma
+	}
+	return 0
 }
 
 // planDPM2 puts a step's middle halfway between its ends in log sigma.

@@ -13,8 +13,11 @@ func dpmMultistep(ctx context.Context, r *run) error {
 		}
 		m := func(back int) []float32 { return r.h[len(r.h)-1-back] }
 		t, s := p.levels[i+1], p.levels[i]
-		h := t.lambda() - s.lambda()
-		switch r.multistepOrder(i) {
+		h, order := t.lambda()-s.lambda(), r.multistepOrder(i)
+		if h == 0 {
+			order = 1
+		}
+		switch order {
 		case 1:
 			w := p.weights(t, s, true)
 			r.advance(r.x, w, m(0), nil, nil, w.d0, 0, 0)

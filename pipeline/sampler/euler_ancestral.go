@@ -12,12 +12,11 @@ func eulerAncestral(ctx context.Context, r *run) error {
 			return err
 		}
 		down, up := ancestral(p.sigmas[i], p.sigmas[i+1])
-		r.draw()
-		sigma, dt, fresh := float32(p.sigmas[i]), float32(down-p.sigmas[i]), float32(up)
+		sigma, dt := float32(p.sigmas[i]), float32(down-p.sigmas[i])
 		for j, d := range r.denoised {
 			r.x[j] += (r.x[j] - d) / sigma * dt
-			r.x[j] += r.noise[j] * fresh
 		}
+		r.addNoise(up)
 		if err := r.finish(i); err != nil {
 			return err
 		}

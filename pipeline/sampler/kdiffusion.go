@@ -13,10 +13,7 @@ import (
 // levels of the steps, without the final zero.
 func (p *Plan) sigmaSchedule() (timesteps, sigmas []float64, err error) {
 	s := p.set
-	if s.RescaleBetasZeroSNR {
-		p.alphas[len(p.alphas)-1] = 0x1p-24 // so that sigma stays finite
-	}
-	p.table = newNoiseTable(p.alphas)
+	p.fillTable()
 	steps := p.options.Steps
 	if timesteps, err = s.spaced(steps); err != nil {
 		return nil, nil, err

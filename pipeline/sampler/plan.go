@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"math"
 )
 
 // Options are what a job chooses beside the sampler and its schedule.
@@ -69,13 +68,22 @@ func New(name, schedule string, config Config, options Options) (*Plan, error) {
 // sum is a fingerprint of all that a state depends on.
 func (p *Plan) sum() uint64 {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %+v %+v", p.method.Name, *p.set, p.options)
+	set := *p.set
+	set.SigmaMin, set.SigmaMax = nil, nil // pointers, whose effect is in the sigmas
+	fmt.Fprintf(h, "%s %+v %+v", p.method.Name, set, p.options)
 	for _, numbers := range [][]float64{p.timesteps, p.sigmas} {
-		for _, v := range numbers {
-			h.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)))
-		}
+		binary.Write(h, binary.LittleEndian, numbers) // a hash never fails
 	}
 	return h.Sum64()
+}
+
+// fillTable fills in the noise table; where the schedule ends without any
+// signal, sigma is kept finite.
+func (p *Plan) fillTable() {
+	if p.set.RescaleBetasZeroSNR {
+		p.alphas[len(p.alphas)-1] = 0x1p-24
+	}
+	p.table = newNoiseTable(p.alphas)
 }
 
 // Evaluations returns how often the network is asked in a whole run: about

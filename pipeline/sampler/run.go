@@ -92,7 +92,7 @@ func (r *run) sinceBegin(i int) int { return i - r.state.begin }
 
 // predict asks the network about the latent at evaluation i.
 func (r *run) predict(ctx context.Context, i int) error {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	sample := r.x
@@ -117,6 +117,16 @@ func (r *run) denoise(ctx context.Context, i int) error {
 	r.plan.prediction.denoised(r.denoised, r.x, r.out, r.plan.levels[i])
 	r.limit(r.denoised)
 	return nil
+}
+
+// addNoise adds fresh noise of the given standard deviation to x. It draws even
+// if that is zero, so that the generator's place is diffusers'.
+func (r *run) addNoise(deviation float64) {
+	r.draw()
+	d := float32(deviation)
+	for j, n := range r.noise {
+		r.x[j] += d * n
+	}
 }
 
 // draw fills r.noise from the job's generator.

@@ -51,6 +51,9 @@ func (r *run) unified(history [][]float32, from, next []float32, i, order int) {
 	p := r.plan
 	t, s := p.levels[i+1], p.levels[i]
 	h := t.lambda() - s.lambda()
+	if h == 0 {
+		order = 1
+	}
 	keep, scale := t.sigma/s.sigma, t.alpha
 	if p.predictsNoise() {
 		keep, scale = t.alpha/s.alpha, t.sigma
