@@ -27,8 +27,8 @@ type device struct {
 	mu     sync.Mutex
 	log    []entry
 	busy   map[int]bool
-	faults []string // what a call should never have seen
-	limit  int      // rows of a call, where set
+	faults []string       // what a call should never have seen
+	limits map[string]int // of rows a call, by group, where set
 	fail   func(rows []*row) error
 	heed   bool // return as soon as the context is cancelled
 }
@@ -59,8 +59,8 @@ func (d *device) call(ctx context.Context, lane int, group string, rows []*row) 
 		}
 	}
 	slices.Sort(names)
-	if d.limit > 0 && len(rows) > d.limit {
-		d.faults = append(d.faults, fmt.Sprintf("a call of %d rows, limit %d", len(rows), d.limit))
+	if limit := d.limits[group]; limit > 0 && len(rows) > limit {
+		d.faults = append(d.faults, fmt.Sprintf("a call of %d rows, limit %d", len(rows), limit))
 	}
 	if d.busy[lane] {
 		d.faults = append(d.faults, fmt.Sprintf("two calls on lane %d", lane))

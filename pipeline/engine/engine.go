@@ -23,7 +23,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,9 +58,9 @@ type Call[K comparable, R any] func(ctx context.Context, lane int, group K, rows
 // R is a row, usually a pointer to or a small struct of the buffers to read and
 // to write. Its methods are safe for concurrent use.
 type Engine[K comparable, R any] struct {
-	cfg   Config
-	call  Call[K, R]
-	serve sync.WaitGroup // the lanes' goroutines
+	cfg     Config
+	call    Call[K, R]
+	serving sync.WaitGroup // the lanes' goroutines
 
 	mu        sync.Mutex
 	closed    bool
@@ -79,7 +78,7 @@ type Engine[K comparable, R any] struct {
 	meter     meter
 }
 
-// New starts an engine, whose lanes call call. Close stops it.
+// New starts an engine, whose lanes make the calls. Close stops it.
 func New[K comparable, R any](cfg Config, call Call[K, R]) (*Engine[K, R], error) {
 	if cfg.Lanes < 1 {
 		return nil, fmt.Errorf("engine: %d lanes: at least 1 is needed", cfg.Lanes)
@@ -99,7 +98,7 @@ func New[K comparable, R any](cfg Config, call Call[K, R]) (*Engine[K, R], error
 	for i := range e.lanes {
 		l := newLane[K, R](i, cfg.Rows)
 		e.lanes[i] = l
-		e.serve.Go(func() { e.serveLane(l) })
+		e.serving.Go(func() { e.serveLane(l) })
 	}
 	return e, nil
 }
@@ -152,77 +151,7 @@ func (e *Engine[K, R]) Close() {
 		e.dispatch()
 	}
 	e.mu.Unlock()
-	e.serve.Wait()
-}
-
-// dispatch fires what the rule allows now. It is called, with the lock held,
-// after every change that may allow more.
-func (e *Engine[K, R]) dispatch() {
-	if e.free > 0 && e.waiting > 0 {
-		// Rows still to come are worth waiting for, but for a full call, and
-		// not at all once no more are let in.
-		more := e.computing > 0 && !e.closed
-		if !more || slices.ContainsFunc(e.ready, func(g *group[K, R]) bool { return g.rows >= g.limit }) {
-			e.fire(more)
-		}
-	}
-	if e.closed && e.waiting == 0 && e.free == len(e.lanes) {
-		for _, l := range e.lanes {
-			l.stop()
-		}
-	}
-}
-
-// fire hands waiting rows to free lanes as the planner shares them out.
-//
-// With more rows to come, a group without a full call gives way to those that
-// have one: by its next turn it may have it. It does so once; else a busy group
-// whose next full call always stands ready would keep it waiting for ever.
-func (e *Engine[K, R]) fire(more bool) {
-	e.account()
-	slices.SortFunc(e.ready, func(a, b *group[K, R]) int { return cmp.Compare(a.head.age, b.head.age) })
-	e.queues = e.queues[:0]
-	for _, g := range e.ready {
-		// The free lanes can't take more; one call's worth beyond lets the
-		// planner choose what completes the last.
-		g.look((e.free + 1) * g.limit)
-		e.queues = append(e.queues, queue{g.sizes, g.limit, more && !g.gaveWay})
-	}
-	next, youngest := 0, 0
-	for _, batch := range e.planner.share(e.free, e.queues) {
-		for e.lanes[next].running {
-			next++
-		}
-		e.load(e.lanes[next], e.ready[batch.group], batch.portions)
-		youngest = batch.group
-	}
-	for i, g := range e.ready {
-		g.gaveWay = !g.fired && (g.gaveWay || i < youngest)
-		g.fired = false
-		clear(g.seen)
-	}
-	e.ready = slices.DeleteFunc(e.ready, func(g *group[K, R]) bool { return g.rows == 0 })
-}
-
-// load moves the rows of one call from their group to a lane and starts it.
-func (e *Engine[K, R]) load(l *lane[K, R], g *group[K, R], portions []portion) {
-	g.fired = true
-	for _, p := range portions {
-		j := g.seen[p.job]
-		l.rows = append(l.rows, j.rows[j.fired:j.fired+p.rows]...)
-		l.parts = append(l.parts, part[K, R]{j, p.rows})
-		j.fired += p.rows
-		g.rows -= p.rows
-		e.waiting -= p.rows
-		if j.fired == len(j.rows) {
-			g.remove(j)
-		}
-	}
-	e.meter.calls++
-	e.meter.rows += uint64(len(l.rows))
-	e.meter.slots += uint64(g.limit)
-	e.free--
-	l.start(g.key, e.meter.last)
+	e.serving.Wait()
 }
 
 // fail gives up a job's step: rows that wait are withdrawn, rows in flight stay

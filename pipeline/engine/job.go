@@ -14,7 +14,7 @@ type Job[K comparable, R any] struct {
 	done    chan struct{} // one token for each step that is over
 	stepped atomic.Bool   // a Denoise is under way
 
-	// Below the engine's lock.
+	// Under the engine's lock.
 	rows       []R // of the step under way
 	fired      int // how many of them have been given to calls
 	pending    int // how many are still to be evaluated

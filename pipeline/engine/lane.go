@@ -26,7 +26,7 @@ type lane[K comparable, R any] struct {
 	rows   []R
 	settle []*Job[K, R] // jobs to tell that their step is over
 
-	// Below the engine's lock.
+	// Under the engine's lock.
 	running bool
 	stopped bool
 	began   time.Time

@@ -24,6 +24,7 @@ type life struct {
 // world is a random engine and all that happens to it.
 type world struct {
 	cfg     Config
+	limits  map[string]int // of the groups
 	lives   []life
 	broken  map[int]string // calls that fail, by their number: "error" or "panic"
 	heed    bool
@@ -49,6 +50,7 @@ func drawWorld(t *rapid.T) world {
 		heed:    rapid.Bool().Draw(t, "heeds cancellation"),
 		closeAt: maybe("close"),
 	}
+	w.limits = map[string]int{"x": w.cfg.Rows, "y": w.cfg.Rows, "z": rapid.IntRange(1, 8).Draw(t, "limit of z")}
 	for i := range rapid.IntRange(1, 14).Draw(t, "jobs") {
 		w.lives = append(w.lives, life{
 			actor: actor{
@@ -77,7 +79,7 @@ func (w world) run(t *testing.T) (faults []string) {
 			over   []*row // rows of steps that are over
 			wg     sync.WaitGroup
 		)
-		d.limit, d.heed = w.cfg.Rows, w.heed
+		d.limits, d.heed = w.limits, w.heed
 		errBroken := errors.New("a broken call")
 		d.fail = func(rows []*row) error {
 			d.mu.Lock()
@@ -101,6 +103,7 @@ func (w world) run(t *testing.T) (faults []string) {
 			d.faults = append(d.faults, fmt.Sprintf(format, args...))
 		}
 		e := start(t, d, w.cfg)
+		e.Limit("z", w.limits["z"])
 
 		live := func(l life) {
 			time.Sleep(l.at)

@@ -25,8 +25,9 @@ func (s Stats) Fill() float64 { return ratio(float64(s.Rows), float64(s.Slots)) 
 func (s Stats) Occupancy() float64 { return ratio(float64(s.busy()), float64(s.busy()+s.Idle)) }
 
 // Utilization is the share of the lanes' time that was spent inside calls, of
-// all the time in which any job was active, 0 .. 1. What it lacks to Occupancy
-// is the host's time between steps, and lanes for which there were no jobs.
+// all the time in which any job was active, 0 .. 1. Beyond what Occupancy counts
+// it is lowered by the host's time between steps and by lanes for which there
+// were no jobs.
 func (s Stats) Utilization() float64 {
 	return ratio(float64(s.busy()), float64(s.Elapsed)*float64(s.Lanes))
 }
