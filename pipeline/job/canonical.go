@@ -26,7 +26,7 @@ func (s Spec) Key() Key {
 // keys in byte order, strings escaped only where JSON demands it, numbers in
 // their shortest form without an exponent. A model stands there as its digest.
 // What is off or doesn't apply is left out, so that a field which is added to
-// darkroom later changes no key. So are id, n and labels.
+// darkroom later changes no key; so are id, n and labels.
 func (s Spec) Canonical() []byte { return s.appendCanonical(nil) }
 
 func (s *Spec) appendCanonical(b []byte) []byte {

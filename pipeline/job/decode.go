@@ -95,11 +95,15 @@ func (d *decoder) string(want string) (text string, ok bool) {
 // name reads a string that must meet a condition.
 func (d *decoder) name(want string, valid func(string) bool) string {
 	text, ok := d.string(want)
-	if ok && !valid(text) {
+	switch {
+	case !ok || valid(text):
+		return text
+	case text == "":
+		d.fault("empty", nil, want)
+	default:
 		d.fault("not allowed:", []byte(text), want)
-		return ""
 	}
-	return text
+	return ""
 }
 
 // oneOf reads a string that must be one of a few words.
@@ -181,11 +185,10 @@ func (d *decoder) labels() map[string]any {
 		d.wrongType(want)
 		return nil
 	}
-	labels, name := map[string]any{}, d.field
+	labels := map[string]any{}
 	d.object(func(key []byte) {
-		d.field = name + "." + string(key)
 		if _, twice := labels[string(key)]; twice {
-			d.faults = append(d.faults, Fault{Field: d.field, What: "given twice"})
+			d.faults = append(d.faults, Fault{Field: "labels." + shorten(key), What: "given twice"})
 		}
 		var value any
 		switch c := d.peek(); {
@@ -194,6 +197,7 @@ func (d *decoder) labels() map[string]any {
 		case d.isNumber():
 			value = json.Number(d.number())
 		case c == '{' || c == '[':
+			d.field = "labels." + shorten(key)
 			d.wrongType("a string, a number, true, false or null")
 		case d.literal("true"):
 			value = true
@@ -264,19 +268,17 @@ func readObject[T any](d *decoder, m *members[T], v *T, needs ...string) (given 
 		d.wrongType("an object with " + quoteAll(m.names))
 		return 0
 	}
-	object := d.field
+	object, prefix := d.field, ""
 	if object != "" {
-		object += "."
+		prefix = object + "."
 	}
 	d.object(func(key []byte) {
 		i, known := m.index[string(key)]
 		if !known {
-			d.unknown(object, string(key), m.names)
+			d.unknown(prefix, string(key), m.names)
 			return
 		}
-		if d.field = m.list[i].name; object != "" {
-			d.field = object + d.field
-		}
+		d.field = prefix + m.list[i].name
 		if given&(1<<i) != 0 {
 			d.faults = append(d.faults, Fault{Field: d.field, What: "given twice"})
 		}
@@ -285,16 +287,17 @@ func readObject[T any](d *decoder, m *members[T], v *T, needs ...string) (given 
 	})
 	for _, name := range needs {
 		if given&m.bit(name) == 0 && d.err == nil {
-			d.faults = append(d.faults, Fault{Field: object + name, What: "missing"})
+			d.faults = append(d.faults, Fault{Field: prefix + name, What: "missing"})
 		}
 	}
+	d.field = object
 	return given
 }
 
-func (d *decoder) unknown(object, key string, names []string) {
-	d.field = object + shorten(key)
+func (d *decoder) unknown(prefix, key string, names []string) {
+	d.field = prefix + shorten(key)
 	hint, ok := elsewhere[key]
-	if ok && object == "" {
+	if ok && prefix == "" {
 		hint = "it is called `" + hint + "` here"
 	} else {
 		hint = didYouMean(key, names)

@@ -8,7 +8,7 @@ import "strings"
 // neighbours; letter case is free), else the only one that begins with it.
 func Nearest(name string, candidates []string) string {
 	lower := strings.ToLower(name)
-	nearest, distance := "", (len(name)+2)/3+1
+	nearest, distance := "", min((len(name)+2)/3+1, len(name))
 	for _, candidate := range candidates {
 		if d := alignment(lower, strings.ToLower(candidate), distance); d < distance {
 			nearest, distance = candidate, d

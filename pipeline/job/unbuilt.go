@@ -24,9 +24,14 @@ func (s *Spec) unbuilt() (faults Faults) {
 		{s.LoRAs != nil, "loras", ""},
 		{s.Embeddings != nil, "embeddings", ""},
 	} {
-		if u.asked {
-			faults = append(faults, Fault{Field: u.field, What: "not built yet", Value: u.value})
+		if !u.asked {
+			continue
 		}
+		fault := Fault{Field: u.field, What: "not built yet"}
+		if u.value != "" {
+			fault.What, fault.Value = "not built yet:", u.value
+		}
+		faults = append(faults, fault)
 	}
 	return faults
 }
