@@ -20,12 +20,12 @@ var allowed = map[string][]string{
 	"producer":            {"producer/batch", "pipeline/job", "storage"},
 	"producer/batch":      {"pipeline/job", "storage"},
 	"consumer":            {"producer/batch", "pipeline/job", "storage"},
-	"pipeline":            {"pipeline/engine", "pipeline/onnx", "pipeline/sampler", "pipeline/noise", "pipeline/clip", "pipeline/job", "pipeline/imaging"},
+	"pipeline":            {"pipeline/engine", "pipeline/sampler", "pipeline/noise", "pipeline/clip", "pipeline/job", "pipeline/imaging", "pipeline/onnx"},
+	"pipeline/job":        {"pipeline/sampler"},
 	"pipeline/imaging":    {"pipeline/job"},
 	"pipeline/ort":        {"pipeline", "pipeline/job", "pipeline/onnx"},
-	"pipeline/job":        {"pipeline/sampler"},
-	"models/score/cmd":    {"models/score"},
 	"storage/storagetest": {"storage"},
+	"models/score/cmd":    {"models/score"},
 }
 
 // TestImports holds the plan against what the code imports, without its tests.
