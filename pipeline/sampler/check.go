@@ -22,7 +22,7 @@ func (s *settings) check(m *method, c class) error {
 	}[m.Class]
 	variances := []string{"", "fixed_small", "fixed_small_log", "fixed_large"}
 	return errors.Join(
-		within("num_train_timesteps", s.NumTrainTimesteps, 1, 1<<15),
+		within("num_train_timesteps", s.NumTrainTimesteps, 2, 1<<15),
 		within("solver_order", s.SolverOrder, 1, 3),
 		within("steps_offset", s.StepsOffset, 0, s.NumTrainTimesteps-1),
 		oneOf("prediction_type", s.PredictionType, c.predictions),

@@ -67,5 +67,3 @@ func (r *run) deisOrder(i int) int {
 	}
 	return order
 }
-
-func planDEIS(p *Plan) error { return p.planUnclipped() }

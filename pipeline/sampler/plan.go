@@ -102,11 +102,8 @@ func (p *Plan) InitNoiseSigma() float64 { return p.initial }
 func (p *Plan) Start(strength float64) int {
 	steps := p.options.Steps
 	left := min(int(float64(steps)*strength), steps)
-	return min((steps-left)*p.order(), p.Evaluations())
+	return min((steps-left)*p.method.Evaluations, p.Evaluations())
 }
-
-// order is how many evaluations of the network diffusers counts a step.
-func (p *Plan) order() int { return p.method.Evaluations }
 
 // AddNoise is the forward process: it writes to dst the clean latent as noisy
 // as a run's latent is before evaluation at, 0 .. Evaluations-1. The slices

@@ -197,13 +197,13 @@ var methods = []method{
 		Description: Description{Name: "unipc", Class: "UniPCMultistepScheduler", Evaluations: 1, Schedules: true,
 			Summary: "predictor and corrector of one family, deterministic; good at few steps",
 			Paper:   "Zhao et al.: UniPC, arXiv 2302.04867"},
-		plan: planUniPC, loop: unipc, history: func(s *settings) int { return s.SolverOrder + 1 },
+		plan: planUnclipped, loop: unipc, history: func(s *settings) int { return s.SolverOrder + 1 },
 	},
 	{
 		Description: Description{Name: "deis", Class: "DEISMultistepScheduler", Evaluations: 1, Schedules: true,
 			Summary: "exponential integrator, multistep in log rho, deterministic",
 			Paper:   "Zhang, Chen: Fast Sampling of Diffusion Models with Exponential Integrator, arXiv 2204.13902"},
-		plan: planDEIS, loop: deis, history: func(s *settings) int { return s.SolverOrder },
+		plan: planUnclipped, loop: deis, history: func(s *settings) int { return s.SolverOrder },
 	},
 	{
 		Description: Description{Name: "lcm", Class: "LCMScheduler", Evaluations: 1, Random: true,

@@ -148,10 +148,8 @@ func solve(m [3][4]float64, n int) (x [3]float64) {
 	return x
 }
 
-func planUniPC(p *Plan) error { return p.planUnclipped() }
-
-// planUnclipped plans the classes that take all training timesteps.
-func (p *Plan) planUnclipped() error {
+// planUnclipped plans UniPC and DEIS, which take all training timesteps.
+func planUnclipped(p *Plan) error {
 	p.fillTable()
 	timesteps, err := p.set.spacedBeyond(p.set.NumTrainTimesteps, p.options.Steps)
 	if err != nil {
