@@ -26,7 +26,10 @@ func (s *Spec) check(given uint64) (faults Faults) {
 	if s.given&givenGuidanceEnd != 0 && s.GuidanceStart > s.GuidanceEnd {
 		fault("guidance_start", fmt.Sprintf("guidance that starts at %v and ends at %v", s.GuidanceStart, s.GuidanceEnd), "want `guidance_start` <= `guidance_end`")
 	}
-	faults = append(faults, s.nameSampler()...)
+	if bad := s.nameSampler(); bad != nil {
+		faults = append(faults, bad...)
+		s.Sampler, s.Schedule, s.Eta = "", "", 0 // whether they go together can't be told
+	}
 	if s.N > 1 {
 		if longest := len(s.ID) + len(fmt.Sprintf("-%d", s.N-1)); s.ID != "" && longest > 100 {
 			faults = append(faults, Fault{"id", "too long", s.ID, fmt.Sprintf("with the numbers of %d pictures it has %d characters, want at most 100", s.N, longest)})

@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
-// MaxLine is the longest line of a batch file, in bytes.
-const MaxLine = 1 << 20
+const (
+	// MaxLine is the longest line of a batch file, in bytes.
+	MaxLine = 1 << 20
+	// DefaultModel is the model of a line that names none.
+	DefaultModel = "house"
+)
 
 // Decode reads a line of a batch file or a manifest: one JSON object. It
 // returns all that is wrong with the line by itself, at once. The Spec is what
@@ -24,7 +30,7 @@ func Decode(line []byte) (Spec, Faults) {
 	if !utf8.Valid(line) {
 		return Spec{}, Faults{badUTF8(line)}
 	}
-	d := decoder{scanner: scanner{data: line}, spec: Spec{Kind: Generate, Model: "house"}}
+	d := decoder{scanner: scanner{data: line}, spec: Spec{Kind: Generate, Model: DefaultModel}}
 	if c := d.peek(); c != '{' {
 		d.unexpected("want a JSON object in braces")
 	}
@@ -108,17 +114,16 @@ func (d *decoder) name(want string, valid func(string) bool) string {
 
 // oneOf reads a string that must be one of a few words.
 func (d *decoder) oneOf(words ...string) string {
-	text, ok := d.string("one of " + quoteAll(words))
-	if !ok {
+	if d.peek() != '"' {
+		d.wrongType("one of " + strings.Join(words, ", "))
 		return ""
 	}
-	for _, word := range words {
-		if text == word {
-			return word
-		}
+	word, ok := d.string("")
+	if ok && !slices.Contains(words, word) {
+		d.faults = append(d.faults, Fault{Field: d.field, What: "unknown name", Value: shorten(word), Want: didYouMean(word, words)})
+		return ""
 	}
-	d.faults = append(d.faults, Fault{Field: d.field, What: "unknown name", Value: shorten(text), Want: didYouMean(text, words)})
-	return ""
+	return word
 }
 
 func (d *decoder) isNumber() bool {
@@ -265,7 +270,7 @@ func (m *members[T]) bit(name string) uint64 { return 1 << m.index[name] }
 // bits of those it has.
 func readObject[T any](d *decoder, m *members[T], v *T, needs ...string) (given uint64) {
 	if d.peek() != '{' {
-		d.wrongType("an object with " + quoteAll(m.names))
+		d.wrongType("an object with " + strings.Join(m.names, ", "))
 		return 0
 	}
 	object, prefix := d.field, ""
@@ -313,15 +318,4 @@ var elsewhere = map[string]string{
 	"denoising_strength": "strength", "init_image": "image", "init_images": "image", "mask_image": "mask",
 	"custom_id": "id", "checkpoint": "model", "batch_size": "n", "n_iter": "n", "num_images": "n",
 	"num_images_per_prompt": "n", "text": "prompt", "tis": "embeddings",
-}
-
-func quoteAll(names []string) string {
-	var b []byte
-	for i, name := range names {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		b = append(append(append(b, '`'), name...), '`')
-	}
-	return string(b)
 }

@@ -137,6 +137,7 @@ func TestResolveFaults(t *testing.T) {
 		{`{"eta": 0.5}`, "`eta`: out of place with the sampler `dpmpp_2m`, it is for `ddim`"},
 		{`{"schedule": "karas"}`, "`schedule`: dpmpp_2m takes no schedule `karas`, want none, `normal` or one of karras, exponential, beta"},
 		{`{"model": "house@0123", "steps": "x", "width": 500}`, "`width`: 500 is no multiple of 32, which this model takes, want 480 or 512"},
+		{`{"sampler": "eular", "schedule": "karras", "eta": 0.5, "width": 500}`, "`width`: 500 is no multiple of 32, which this model takes, want 480 or 512"},
 		{`{"model": "house@ffff"}`, "`model`: other weights than `house@ffff`, want `" + house.Ref() + "`"},
 	} {
 		spec, _ := job.Decode([]byte(test.line))

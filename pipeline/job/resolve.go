@@ -19,6 +19,9 @@ func (s Spec) Resolve(m Model) (Spec, Faults) {
 		fault("model", "other weights than", s.Model, "want `"+m.Ref()+"`")
 	}
 	s.Model = m.Ref()
+	if s.Kind == "" {
+		s.Kind = Generate
+	}
 	if s.Format == "" {
 		s.Format = "png"
 	}
