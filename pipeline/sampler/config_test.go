@@ -1,6 +1,7 @@
 package sampler_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,32 @@ func TestMissingKeys(t *testing.T) {
 	} {
 		if got := first(t, c.name, c.config, c.steps); got != c.want {
 			t.Errorf("%s in %d steps starts at %v, want %v (%s)", c.name, c.steps, got, c.want, c.config)
+		}
+	}
+}
+
+// TestLCMStrength holds timesteps of diffusers' LCMScheduler with a strength.
+func TestLCMStrength(t *testing.T) {
+	for _, c := range []struct {
+		steps    int
+		strength float64
+		want     []float64
+	}{
+		{4, .5, []float64{499, 379, 259, 139}},
+		{3, .8, []float64{799, 539, 279}},
+		{4, .33, []float64{319, 239, 159, 79}},
+		{1, .8, []float64{799}},
+	} {
+		plan, err := sampler.New("lcm", "", parse(t, `{}`), sampler.Options{Steps: c.steps, Strength: c.strength})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []float64
+		for i := range plan.Evaluations() {
+			got = append(got, plan.Timestep(i))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d steps of strength %v: %v, want %v", c.steps, c.strength, got, c.want)
 		}
 	}
 }
@@ -105,7 +132,7 @@ func TestNewRefuses(t *testing.T) {
 		{"ddim", "", `{}`, 5, 1.5, "eta 1.5"},
 		{"ddim", "", `{"num_train_timesteps": 10}`, 11, 0, "at most `num_train_timesteps`, 10"},
 		{"ddim", "", `{"steps_offset": 1}`, 1000, 0, "`steps_offset` 1"},
-		{"lcm", "", `{}`, 51, 0, "`original_inference_steps`, 50"},
+		{"lcm", "", `{}`, 51, 0, "`original_inference_steps` times strength, 50"},
 		{"pndm", "", `{}`, 3, 0, "at least 4"},
 		{"euler", "", `{"beta_schedule": "quadratic"}`, 5, 0, "`beta_schedule` \"quadratic\""},
 		{"euler", "", `{"prediction_type": "flow_prediction"}`, 5, 0, "`prediction_type` \"flow_prediction\""},

@@ -11,6 +11,12 @@ type Options struct {
 	Steps int     // 1 .. 1000
 	Eta   float64 // 0 .. 1, for ddim: how much fresh noise a step gets
 	Seed  uint64  // for dpmpp_sde: of its Brownian path
+
+	// Strength, 0 .. 1, is for lcm and image to image on a latent consistency
+	// model, which spreads all of its steps over this part of the schedule and
+	// begins at evaluation 0. 0 stands for 1. Image to image with the other
+	// samplers leaves steps out: see [Plan.Start].
+	Strength float64
 }
 
 // Plan is a sampler with its timesteps and noise levels. It doesn't change, so
@@ -51,6 +57,9 @@ func New(name, schedule string, config Config, options Options) (*Plan, error) {
 	}
 	if !(options.Eta >= 0 && options.Eta <= 1) {
 		return nil, fmt.Errorf("eta %v, want 0 .. 1", options.Eta)
+	}
+	if !(options.Strength >= 0 && options.Strength <= 1) {
+		return nil, fmt.Errorf("strength %v, want 0 .. 1", options.Strength)
 	}
 	set, err := config.settings(m, schedule)
 	if err != nil {

@@ -63,10 +63,13 @@ func (p *Plan) stride() int { return p.set.NumTrainTimesteps / p.options.Steps }
 // planLCM picks the timesteps out of those that the model was distilled on.
 func planLCM(p *Plan) error {
 	steps, original := p.options.Steps, p.set.OriginalInferenceSteps
-	if steps > original {
-		return fmt.Errorf("%d steps, want at most `original_inference_steps`, %d", steps, original)
-	}
 	stride := p.set.NumTrainTimesteps / original
+	if strength := p.options.Strength; strength > 0 {
+		original = int(float64(original) * strength)
+	}
+	if steps > original {
+		return fmt.Errorf("%d steps, want at most `original_inference_steps` times strength, %d", steps, original)
+	}
 	for i := range steps {
 		skipped := int(math.Floor(float64(i) * (float64(original) / float64(steps))))
 		p.timesteps = append(p.timesteps, float64((original-skipped)*stride-1))

@@ -145,6 +145,16 @@ def brownian(step, scheduler):
     return sampler
 
 
+def renoised(scheduler, noise, timesteps, start, k):
+    """What add_noise makes when k evaluations of a run are done."""
+    if hasattr(scheduler, "_step_index"):
+        scheduler._step_index = start + k
+    noisy = scheduler.add_noise(clean_latent(), noise, timesteps[k : k + 1])
+    if hasattr(scheduler, "_step_index"):
+        scheduler._step_index = None
+    return {"at": start + k, "noisy": pack(noisy)}
+
+
 def run(sampler, schedule, config, steps, eta, strength):
     name, arguments = SAMPLERS[sampler]
     loaded = getattr(diffusers, config["_class_name"]).from_config(config)
@@ -164,6 +174,7 @@ def run(sampler, schedule, config, steps, eta, strength):
             scheduler.set_begin_index(start)
         latents = scheduler.add_noise(clean_latent(), noise, timesteps[:1])
         result["start"], result["noisy"] = start, pack(latents)
+        result["renoised"] = [renoised(scheduler, noise, timesteps, start, k) for k in (1, 2, len(timesteps) - 1)]
     else:
         latents = noise * scheduler.init_noise_sigma
 
@@ -197,9 +208,12 @@ def cases():
             yield sampler, schedule, "zsnr", 7
             yield sampler, schedule, "empty", 7
             yield sampler, schedule, "bounded", 7
+            for steps in (25, 30, 50):
+                yield sampler, schedule, "sd15", steps
+            yield sampler, schedule, "empty", 20
         for config in ("sd2", "zsnr", "sdxl", "empty", "trailing", "clean", "cosine", "flow", "trained", "dpm"):
             for steps in (1, 7, 20):
-                if config not in ("zsnr", "empty") or steps != 7:
+                if (config, steps) not in (("zsnr", 7), ("empty", 7), ("empty", 20)):
                     yield sampler, "", config, steps
         for config, steps in (("sd15", 20), ("sd15", 50), ("optimum", 12), ("zsnr", 10)):
             yield sampler, "", config, steps, {}, 0, 0.6
@@ -240,6 +254,10 @@ def cases():
             yield "dpmpp_2s", "", "sd15", steps, change
             yield "dpmpp_2s", "", "sd15", steps + 1, change
             yield "dpmpp_2s", "", "sd15", steps - 1, change
+    for sampler, order, lower in itertools.product(("dpmpp_2m", "dpmpp_2s", "unipc", "deis"), (2, 3), (True, False)):
+        change = {"solver_order": order, "lower_order_final": lower, "final_sigmas_type": "sigma_min"}
+        yield sampler, "karras", "sd15", 20, change
+        yield sampler, "exponential", "sd15", 9, change
     for sampler in ("dpmpp_2m", "dpmpp_2s", "unipc", "deis"):
         for order, steps in itertools.product((1, 2, 3), (1, 2, 3, 7, 8, 9, 20)):
             yield sampler, "", "sd15", steps, {"solver_order": order}
