@@ -8,7 +8,7 @@ func (s *Spec) check(given uint64) (faults Faults) {
 	fault := func(field, what, want string) {
 		faults = append(faults, Fault{Field: field, What: what, Want: want})
 	}
-	for _, rule := range belongs[s.Kind] {
+	for _, rule := range outOfPlace[s.Kind] {
 		if given&rule.bit != 0 {
 			fault(rule.field, "out of place in "+article(s.Kind), rule.want)
 		}
@@ -16,7 +16,7 @@ func (s *Spec) check(given uint64) (faults Faults) {
 	if (s.Kind == Edit || s.Kind == Upscale) && given&specMembers.bit("image") == 0 {
 		fault("image", "missing in "+article(s.Kind), "want "+wantFile)
 	}
-	if s.Kind == Edit && s.Mask == "" && s.Extend == nil {
+	if s.Kind == Edit && given&(specMembers.bit("mask")|specMembers.bit("extend")) == 0 {
 		for _, field := range []string{"mask_blur", "mask_padding", "keep_unmasked"} {
 			if given&specMembers.bit(field) != 0 {
 				fault(field, "out of place without a mask", "want `mask` or `extend` beside it")
@@ -55,8 +55,8 @@ type misplaced struct {
 	want  string
 }
 
-// belongs says which fields each kind has no use for.
-var belongs = func() map[Kind][]misplaced {
+// outOfPlace says which fields each kind has no use for.
+var outOfPlace = func() map[Kind][]misplaced {
 	rules := map[Kind][]misplaced{}
 	never := func(k Kind, want string, fields ...string) {
 		for _, field := range fields {

@@ -77,6 +77,13 @@ type decoder struct {
 	faults Faults
 }
 
+// given notes that the line has the field, unless its value was at fault.
+func (d *decoder) given(field fieldSet) {
+	if n := len(d.faults); n == 0 || d.faults[n-1].Field != d.field {
+		d.spec.given |= field
+	}
+}
+
 func (d *decoder) fault(what string, value []byte, want string) {
 	d.faults = append(d.faults, Fault{Field: d.field, What: what, Value: shorten(value), Want: "want " + want})
 }

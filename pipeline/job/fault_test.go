@@ -46,6 +46,10 @@ var faulty = []struct{ line, want string }{
 	{`{"guidance_rescale": -0.1, "eta": 2, "clip_skip": 101}`, "`guidance_rescale`: out of range: `-0.1`, want a number from 0 to 1\n" +
 		"`eta`: out of range: `2`, want a number from 0 to 1\n`clip_skip`: out of range: `101`, want a whole number from 0 to 100"},
 	{`{"guidance_start": 0.8, "guidance_end": 0.2}`, "`guidance_start`: guidance that starts at 0.8 and ends at 0.2, want `guidance_start` <= `guidance_end`"},
+	{`{"guidance_start": 0.8, "guidance_end": 5}`, "`guidance_end`: out of range: `5`, want a number from 0 to 1"},
+	{`{"kind": "edit", "image": "a", "mask": "/", "mask_blur": 1}`, "`mask`: not allowed: `/`, want the path of a file in the batch file's folder\n" +
+		"`kind`: not built yet: `edit`\n`image`: not built yet\n`mask_blur`: not built yet"},
+	{`{"id": "` + strings.Repeat("x", 99) + `", "n": 2}`, "`id`: too long `" + strings.Repeat("x", 99) + "`, with the numbers of 2 pictures it has 101 characters, want at most 100"},
 	{`{"id": "a b"}`, "`id`: not allowed: `a b`, want 1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"},
 	{`{"id": ""}`, "`id`: empty, want 1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"},
 	{`{"format": "gif"}`, "`format`: unknown name `gif`, want one of png, jpeg, npy"},
@@ -71,8 +75,8 @@ var faulty = []struct{ line, want string }{
 	{`{"kind": "upscale", "image": "../a.png", "width": 64}`, "`image`: not allowed: `../a.png`, want the path of a file in the batch file's folder\n" +
 		"`width`: out of place in an upscale, `scale` says how large\n`kind`: not built yet: `upscale`"},
 	{`{"kind": "video"}`, "`kind`: not built yet: `video`"},
-	{`{"control": [{"model": "canny", "start": 0.9, "end": 0.1}]}`, "`control[0].image`: missing\n" +
-		"`control[0]`: control that ends before it starts, want `start` <= `end`\n`control`: not built yet"},
+	{`{"control": [{"model": "canny"}, {"model": "canny", "image": "a", "start": 0.9, "end": 0.1}]}`, "`control[0].image`: missing\n" +
+		"`control[1]`: control that ends before it starts, want `start` <= `end`\n`control`: not built yet"},
 	{`{"control": [{"modle": "canny", "model": "canny", "image": "/etc/passwd", "preprocess": "cany"}]}`, "`control[0].modle`: unknown field, did you mean `model`?\n" +
 		"`control[0].image`: not allowed: `/etc/passwd`, want the path of a file in the batch file's folder\n" +
 		"`control[0].preprocess`: unknown name `cany`, did you mean `canny`?\n`control`: not built yet"},

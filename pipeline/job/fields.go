@@ -29,14 +29,14 @@ var specMembers = newMembers(
 			s.PromptSyntax = ""
 		}
 	}},
-	member[Spec]{"seed", func(d *decoder, s *Spec) { s.Seed = d.whole(0, 1<<64-1); s.given |= givenSeed }},
+	member[Spec]{"seed", func(d *decoder, s *Spec) { s.Seed = d.whole(0, 1<<64-1); d.given(givenSeed) }},
 	member[Spec]{"steps", func(d *decoder, s *Spec) { s.Steps = d.int(1, 1000) }},
 	member[Spec]{"sampler", func(d *decoder, s *Spec) { s.Sampler = d.name("a sampler's name", short) }},
 	member[Spec]{"schedule", func(d *decoder, s *Spec) { s.Schedule = d.name("a schedule's name", short) }},
-	member[Spec]{"guidance_scale", func(d *decoder, s *Spec) { s.GuidanceScale = d.float(0, 100); s.given |= givenGuidanceScale }},
+	member[Spec]{"guidance_scale", func(d *decoder, s *Spec) { s.GuidanceScale = d.float(0, 100); d.given(givenGuidanceScale) }},
 	member[Spec]{"guidance_rescale", func(d *decoder, s *Spec) { s.GuidanceRescale = d.float(0, 1) }},
 	member[Spec]{"guidance_start", func(d *decoder, s *Spec) { s.GuidanceStart = d.float(0, 1) }},
-	member[Spec]{"guidance_end", func(d *decoder, s *Spec) { s.GuidanceEnd = d.float(0, 1); s.given |= givenGuidanceEnd }},
+	member[Spec]{"guidance_end", func(d *decoder, s *Spec) { s.GuidanceEnd = d.float(0, 1); d.given(givenGuidanceEnd) }},
 	member[Spec]{"eta", func(d *decoder, s *Spec) { s.Eta = d.float(0, 1) }},
 	member[Spec]{"clip_skip", func(d *decoder, s *Spec) { s.ClipSkip = d.int(0, 100) }},
 	member[Spec]{"width", func(d *decoder, s *Spec) { s.Width = d.int(1, maxSide) }},
@@ -57,8 +57,9 @@ var specMembers = newMembers(
 	member[Spec]{"control", func(d *decoder, s *Spec) {
 		s.Control = readList(d, func(d *decoder, c *Control) {
 			*c = Control{Scale: 1, End: 1}
+			before := len(d.faults)
 			readObject(d, controlMembers, c, "model", "image")
-			if c.Start > c.End {
+			if c.Start > c.End && len(d.faults) == before {
 				d.fault("control that ends before it starts", nil, "`start` <= `end`")
 			}
 		})
