@@ -1,6 +1,9 @@
 package pipeline
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // flights keeps what is made once for each key. Who asks while it is being
 // made waits for it; what could not be made is tried again by the next who asks.
@@ -30,13 +33,16 @@ func (f *flights[K, V]) do(key K, produce func() (V, error)) (V, error) {
 		<-one.done
 		return one.value, one.err
 	}
+	defer close(one.done)
+	one.err = errors.New("a panic ended what was being made") // unless there is none
+	defer func() {
+		if one.err != nil {
+			f.mu.Lock()
+			delete(f.made, key)
+			f.mu.Unlock()
+		}
+	}()
 	one.value, one.err = produce()
-	if one.err != nil {
-		f.mu.Lock()
-		delete(f.made, key)
-		f.mu.Unlock()
-	}
-	close(one.done)
 	return one.value, one.err
 }
 

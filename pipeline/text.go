@@ -43,8 +43,10 @@ func loadTextEncoder(runtime Runtime, f *folder) (*textEncoder, error) {
 		return nil, fmt.Errorf("%s: %w", f.file("tokenizer"), err)
 	}
 	t := &textEncoder{runtime: runtime, folder: f, tokenizer: tokenizer, recent: map[textKey][]float32{}}
-	_, err = t.graph(0)
-	return t, err
+	if _, err := t.graph(0); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // graph returns the encoder without its last layers.

@@ -54,16 +54,16 @@ func loadUNet(runtime Runtime, f *folder) (*unet, error) {
 
 // check compares a graph's inputs with what there is to feed it.
 func (u *unet) check(inputs []Port, distilled bool) error {
-	ranks := map[string]int{sampleInput: 4, textInput: 3}
+	known := []Port{{Name: sampleInput, Dims: make([]int64, 4)}, {Name: textInput, Dims: make([]int64, 3)}}
 	if distilled {
-		ranks[guidanceInput] = 2
+		known = append(known, Port{Name: guidanceInput, Dims: make([]int64, 2)})
 	}
-	for name, rank := range ranks {
-		port, ok := findPort(inputs, name)
+	for _, want := range known {
+		port, ok := findPort(inputs, want.Name)
 		if !ok {
-			return fmt.Errorf("it has no input %q, only %s", name, portNames(inputs))
+			return fmt.Errorf("it has no input %q, only %s", want.Name, portNames(inputs))
 		}
-		if err := checkRank(port, rank); err != nil {
+		if err := checkRank(port, len(want.Dims)); err != nil {
 			return err
 		}
 	}
@@ -73,7 +73,7 @@ func (u *unet) check(inputs []Port, distilled bool) error {
 	}
 	u.shared = len(timestep.Dims) == 0 || timestep.Dims[0] == 1
 	for _, port := range inputs {
-		if _, ok := ranks[port.Name]; !ok && port.Name != timestepInput {
+		if _, ok := findPort(known, port.Name); !ok && port.Name != timestepInput {
 			return fmt.Errorf("it wants the input %q, which text to image has nothing for", port.Name)
 		}
 	}

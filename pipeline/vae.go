@@ -31,13 +31,16 @@ func loadDecoder(runtime Runtime, f *folder) (*decoder, error) {
 	if f.vae.ShiftFactor != nil {
 		d.shift = float32(*f.vae.ShiftFactor)
 	}
-	var err error
-	d.graph, err = openGraph(runtime, f, "vae_decoder/model.onnx", func(m *onnx.Model) (Port, string, error) {
+	graph, err := openGraph(runtime, f, "vae_decoder/model.onnx", func(m *onnx.Model) (Port, string, error) {
 		input, output, err := only(m, 4, "sample", 4)
 		d.input = input.Name
 		return output, "", err
 	})
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	d.graph = graph
+	return d, nil
 }
 
 // decode returns the pixels of a latent [channels height width]: RGB, row by

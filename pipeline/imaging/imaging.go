@@ -10,6 +10,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"sync"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 )
@@ -34,9 +35,9 @@ func PNG(pixels []uint8, width, height int, about About) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	// Default compression costs a hundredth of a picture's rendering, and each
-	// file is kept and moved for longer than it took to make.
-	encoder := png.Encoder{CompressionLevel: png.DefaultCompression}
+	// The default level takes five times as long for files a sixth smaller, and
+	// 3 % of the time that a small picture takes to render.
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed, BufferPool: &buffers}
 	if err := encoder.Encode(&b, opaque(pixels, width, height)); err != nil {
 		return nil, fmt.Errorf("encoding a PNG: %w", err)
 	}
@@ -60,6 +61,18 @@ func JPEG(pixels []uint8, width, height int, about About) ([]byte, error) {
 	}
 	return insertSegments(b.Bytes(), infotext(about), description), nil
 }
+
+// buffers keeps the encoder's, most of a megabyte each, from picture to picture.
+var buffers pool
+
+type pool struct{ sync.Pool }
+
+func (p *pool) Get() *png.EncoderBuffer {
+	b, _ := p.Pool.Get().(*png.EncoderBuffer)
+	return b
+}
+
+func (p *pool) Put(b *png.EncoderBuffer) { p.Pool.Put(b) }
 
 // describe is the JSON under `darkroom`.
 func describe(about About) (string, error) {

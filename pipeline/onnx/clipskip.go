@@ -24,13 +24,13 @@ func (m *Model) SkipLayers(output string, layers int) error {
 	for i := range 2 * layers {
 		add, ok := m.producer(state)
 		if !ok || add.op != "Add" {
-			return fmt.Errorf("the graph ends %d layers before %q: it is no CLIP text encoder, or has fewer layers", i/2, output)
+			return tooFew(i/2, output)
 		}
 		residual := slices.DeleteFunc(slices.Clone(add.inputs), func(name string) bool {
 			return m.weights[name] || m.readers(name) < 2
 		})
 		if len(residual) != 1 {
-			return fmt.Errorf("node %q is not the residual addition of a CLIP layer", add.name)
+			return tooFew(i/2, output)
 		}
 		state = residual[0]
 	}
@@ -40,6 +40,10 @@ func (m *Model) SkipLayers(output string, layers int) error {
 		}
 	}
 	return nil
+}
+
+func tooFew(layers int, output string) error {
+	return fmt.Errorf("only %d layers of a CLIP text encoder stand before the output %q", layers, output)
 }
 
 // beforeFinalNorm returns the name of what the layer norm before output reads.

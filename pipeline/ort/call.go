@@ -24,8 +24,16 @@ func (c *call) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for _, cell := range c.cells[:len(c.inputs)] {
-		cell.feed()
+	for i, cell := range c.cells[:len(c.inputs)] {
+		if cell.feed(); cell.renew != nil {
+			// The binding's scalars can't be changed.
+			value, err := cell.renew()
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.graph.file.Name, err)
+			}
+			c.inputs[i].Destroy()
+			c.inputs[i] = value
+		}
 	}
 	if err := c.graph.session.RunWithOptions(c.inputs, c.outputs, runOptions(ctx)); err != nil {
 		if ctx.Err() != nil {
@@ -41,10 +49,10 @@ func (c *call) Run(ctx context.Context) error {
 
 // Close implements [pipeline.Call].
 func (c *call) Close() {
-	for _, cell := range c.cells {
-		cell.value.Destroy()
+	for _, value := range append(c.inputs, c.outputs...) {
+		value.Destroy()
 	}
-	c.cells = nil
+	c.inputs, c.outputs = nil, nil
 }
 
 // cell is one value: feed copies the caller's numbers into it, fetch the other
@@ -53,6 +61,7 @@ type cell struct {
 	value ort.Value
 	feed  func()
 	fetch func()
+	renew func() (ort.Value, error) // for scalars: a new value to run with
 }
 
 func nothing() {}
@@ -60,6 +69,8 @@ func nothing() {}
 func newCell(port pipeline.Port, t pipeline.Tensor) (cell, error) {
 	isFloat := t.Floats != nil
 	switch {
+	case len(t.Shape) == 0 && isFloat:
+		return scalar(port, t.Floats)
 	case port.Type == onnx.Float32 && isFloat:
 		return direct(t.Shape, t.Floats)
 	case port.Type == onnx.Int64 && !isFloat:
@@ -75,35 +86,27 @@ func newCell(port pipeline.Port, t pipeline.Tensor) (cell, error) {
 	case port.Type == onnx.Int32 && !isFloat:
 		return converted[int32](t.Shape, t.Ints)
 	}
+	return cell{}, mismatch(port, isFloat)
+}
+
+func mismatch(port pipeline.Port, isFloat bool) error {
 	kind := "int64"
 	if isFloat {
 		kind = "float32"
 	}
-	return cell{}, fmt.Errorf("it holds %v, to which %s can't be converted", port.Type, kind)
+	return fmt.Errorf("it holds %v, to which %s can't be converted", port.Type, kind)
 }
 
 type number interface {
 	float32 | float64 | int32 | int64
 }
 
-// direct lies over the caller's memory; scalars, which the binding keeps apart,
-// are copied.
 func direct[T number](shape []int64, memory []T) (cell, error) {
-	if len(shape) == 0 {
-		return converted[T](shape, memory)
-	}
 	tensor, err := ort.NewTensor(ort.NewShape(shape...), memory)
-	return cell{tensor, nothing, nothing}, err
+	return cell{value: tensor, feed: nothing, fetch: nothing}, err
 }
 
 func converted[To, From number](shape []int64, memory []From) (cell, error) {
-	if len(shape) == 0 {
-		scalar, err := ort.NewScalar[To](0)
-		if err != nil {
-			return cell{}, err
-		}
-		return cell{scalar, func() { scalar.Set(To(memory[0])) }, func() { memory[0] = From(scalar.GetData()) }}, nil
-	}
 	tensor, err := ort.NewEmptyTensor[To](ort.NewShape(shape...))
 	if err != nil {
 		return cell{}, err
@@ -124,10 +127,27 @@ func converted[To, From number](shape []int64, memory []From) (cell, error) {
 	}, nil
 }
 
-func half(shape []int64, memory []float32) (cell, error) {
-	if len(shape) == 0 {
-		return cell{}, fmt.Errorf("the binding has no float16 scalars; export the graph with one value a row")
+// scalar is an input of rank 0.
+func scalar(port pipeline.Port, memory []float32) (cell, error) {
+	c := cell{feed: nothing, fetch: nothing}
+	switch port.Type {
+	case onnx.Float32:
+		c.renew = func() (ort.Value, error) { return ort.NewScalar(memory[0]) }
+	case onnx.Float64:
+		c.renew = func() (ort.Value, error) { return ort.NewScalar(float64(memory[0])) }
+	case onnx.Int64:
+		c.renew = func() (ort.Value, error) { return ort.NewScalar(int64(memory[0])) }
+	case onnx.Int32:
+		c.renew = func() (ort.Value, error) { return ort.NewScalar(int32(memory[0])) }
+	default:
+		return c, fmt.Errorf("it is a scalar of %v, which the binding can't make: export the graph with one value a row", port.Type)
 	}
+	var err error
+	c.value, err = c.renew()
+	return c, err
+}
+
+func half(shape []int64, memory []float32) (cell, error) {
 	data := make([]uint16, len(memory))
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), 2*len(data))
 	tensor, err := ort.NewCustomDataTensor(ort.NewShape(shape...), bytes, ort.TensorElementDataTypeFloat16)

@@ -50,10 +50,9 @@ func (g *graph) Close() error { return g.session.Destroy() }
 // Bind implements [pipeline.Graph].
 func (g *graph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
 	c := &call{graph: g}
-	in, err := c.bind(g.file.Inputs, inputs)
+	err := c.bind(&c.inputs, g.file.Inputs, inputs)
 	if err == nil {
-		c.inputs = in
-		c.outputs, err = c.bind(g.file.Outputs, outputs)
+		err = c.bind(&c.outputs, g.file.Outputs, outputs)
 	}
 	if err != nil {
 		c.Close()
@@ -63,29 +62,28 @@ func (g *graph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
 }
 
 // bind makes one ONNX Runtime value for each port.
-func (c *call) bind(ports []pipeline.Port, tensors []pipeline.Tensor) ([]ort.Value, error) {
+func (c *call) bind(values *[]ort.Value, ports []pipeline.Port, tensors []pipeline.Tensor) error {
 	for _, t := range tensors {
 		if !slices.ContainsFunc(ports, func(p pipeline.Port) bool { return p.Name == t.Name }) {
-			return nil, fmt.Errorf("it has no port %q, only %s", t.Name, strings.Join(names(ports), ", "))
+			return fmt.Errorf("it has no port %q, only %s", t.Name, strings.Join(names(ports), ", "))
 		}
 	}
-	values := make([]ort.Value, 0, len(ports))
 	for _, port := range ports {
 		i := slices.IndexFunc(tensors, func(t pipeline.Tensor) bool { return t.Name == port.Name })
 		if i < 0 {
-			return nil, fmt.Errorf("port %q is left empty", port.Name)
+			return fmt.Errorf("port %q is left empty", port.Name)
 		}
 		if err := fits(port, tensors[i]); err != nil {
-			return nil, err
+			return err
 		}
 		v, err := newCell(port, tensors[i])
 		if err != nil {
-			return nil, fmt.Errorf("port %q: %w", port.Name, err)
+			return fmt.Errorf("port %q: %w", port.Name, err)
 		}
 		c.cells = append(c.cells, v)
-		values = append(values, v.value)
+		*values = append(*values, v.value)
 	}
-	return values, nil
+	return nil
 }
 
 // fits checks a tensor against the port that the graph declares. ONNX Runtime

@@ -59,7 +59,7 @@ func load(path string) error {
 
 func start(path string) error {
 	ort.SetSharedLibraryPath(path)
-	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return fmt.Errorf("%s: %w (version 1.24 or newer is needed)", path, err)
 	}
 	loaded = path

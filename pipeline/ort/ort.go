@@ -127,7 +127,8 @@ func (r *Runtime) session(digest string) (*ort.SessionOptions, error) {
 		options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
 		options.SetIntraOpNumThreads(r.options.Threads),
 		options.SetInterOpNumThreads(1),
-		options.SetLogSeverityLevel(ort.LoggingLevelError),
+		// What goes wrong comes back as an error; it needn't be printed as well.
+		options.SetLogSeverityLevel(ort.LoggingLevelFatal),
 		// Threads that spin while they wait take the cores of other calls.
 		options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 	)

@@ -76,7 +76,6 @@ func probe(p provider) error {
 		return err
 	}
 	defer options.Destroy()
-	// What goes wrong comes back as an error; it needn't be printed as well.
 	options.SetLogSeverityLevel(ort.LoggingLevelFatal)
 	if err := p.append(options, p.settings("", "")); err != nil {
 		return brief(err)

@@ -1,0 +1,134 @@
+package pipeline_test
+
+import (
+	"context"
+	"io/fs"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/darkroom/darkroom/models"
+	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/job"
+)
+
+const housePrompt = `{"prompt": "a large red circle on a blue background", "seed": 7, "steps": 20}`
+
+// BenchmarkPicture draws a picture of 20 steps with the house model. overhead
+// is its time over the bare sum of its ONNX Runtime calls in the same run.
+func BenchmarkPicture(b *testing.B) {
+	runtime := &timed{Runtime: openRuntime(b)}
+	renderer, library := openHouse(b, runtime)
+	spec := resolve(b, library, housePrompt)
+	render(b, renderer, spec) // loads the model
+	runtime.busy.Store(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		render(b, renderer, spec)
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(runtime.busy.Load()), "overhead")
+}
+
+// BenchmarkFirstPicture is what a process does for its first picture: it loads
+// the house model and draws.
+func BenchmarkFirstPicture(b *testing.B) {
+	runtime := openRuntime(b)
+	for b.Loop() {
+		renderer, library := openHouse(b, runtime)
+		render(b, renderer, resolve(b, library, housePrompt))
+		renderer.Close()
+	}
+}
+
+// BenchmarkStep is a step's own work, with a network that does nothing.
+func BenchmarkStep(b *testing.B) {
+	renderer, library := openHouse(b, still{})
+	spec := resolve(b, library, housePrompt)
+	spec.Sampler, spec.Steps = "euler", 500
+	render(b, renderer, spec)
+	b.ReportAllocs()
+	for b.Loop() {
+		render(b, renderer, spec)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spec.Steps), "ns/step")
+}
+
+// TestStepsAllocateNothing holds that a render's allocations don't grow with
+// its steps.
+func TestStepsAllocateNothing(t *testing.T) {
+	renderer, library := openHouse(t, still{})
+	spec := resolve(t, library, housePrompt)
+	for _, sampler := range []string{"euler", "euler_ancestral", "ddim", "heun", "dpmpp_2m", "unipc"} {
+		spec.Sampler = sampler
+		allocations := func(steps int) float64 {
+			spec.Steps = steps
+			return testing.AllocsPerRun(3, func() { render(t, renderer, spec) })
+		}
+		// Plans grow by appending, so that a few allocations go with the
+		// logarithm of the steps.
+		if few, many := allocations(20), allocations(520); many-few > 50 {
+			t.Errorf("%s: %g allocations with 20 steps, %g with 520", sampler, few, many)
+		}
+	}
+}
+
+func openHouse(t testing.TB, runtime pipeline.Runtime) (*pipeline.Renderer, *pipeline.Library) {
+	t.Helper()
+	library, err := pipeline.NewLibrary(pipeline.Sources{Builtin: map[string]fs.FS{"house": models.House()}, Cache: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	renderer := pipeline.New(runtime, library, "0.0.0")
+	t.Cleanup(renderer.Close)
+	return renderer, library
+}
+
+// timed adds up the time that calls take.
+type timed struct {
+	pipeline.Runtime
+	busy atomic.Int64
+}
+
+func (r *timed) Load(file pipeline.GraphFile) (pipeline.Graph, error) {
+	graph, err := r.Runtime.Load(file)
+	return &timedGraph{graph, r}, err
+}
+
+type timedGraph struct {
+	pipeline.Graph
+	runtime *timed
+}
+
+func (g *timedGraph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
+	call, err := g.Graph.Bind(inputs, outputs)
+	return &timedCall{call, g.runtime}, err
+}
+
+type timedCall struct {
+	pipeline.Call
+	runtime *timed
+}
+
+func (c *timedCall) Run(ctx context.Context) error {
+	begin := time.Now()
+	defer func() { c.runtime.busy.Add(int64(time.Since(begin))) }()
+	return c.Call.Run(ctx)
+}
+
+// still is a runtime whose graphs leave their outputs as they are, all zero.
+type still struct{}
+
+func (still) Load(pipeline.GraphFile) (pipeline.Graph, error) { return still{}, nil }
+func (still) Interruptible(ctx context.Context) (context.Context, func(), error) {
+	return ctx, func() {}, nil
+}
+func (still) MadeWith() job.MadeWith { return job.MadeWith{} }
+func (still) Bind(_, _ []pipeline.Tensor) (pipeline.Call, error) {
+	return stillCall{}, nil
+}
+func (still) Close() error { return nil }
+
+type stillCall struct{}
+
+func (stillCall) Run(context.Context) error { return nil }
+func (stillCall) Close()                    {}
