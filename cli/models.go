@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"text/tabwriter"
 )
@@ -30,13 +30,5 @@ func (c modelsCommand) Run(streams Streams) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	return listBroken(streams.Err, broken)
-}
-
-// listBroken names the models that no job can use.
-func listBroken(w io.Writer, broken []error) error {
-	for _, err := range broken {
-		fmt.Fprintf(w, "darkroom: %v\n", err)
-	}
-	return nil
+	return errors.Join(broken...)
 }

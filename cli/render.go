@@ -163,7 +163,7 @@ func (c *renderCommand) input(stdin io.Reader) (in io.ReadCloser, source string,
 // readError sorts the errors of a batch file that can't be read.
 func readError(ctx context.Context, err error) error {
 	if bad, ok := errors.AsType[*producer.BadBatch](err); ok {
-		return usage(fmt.Errorf("%w\nnothing was begun: mend the batch file, and run again", bad))
+		return usage(fmt.Errorf("nothing was begun, because of what is wrong here:\n%w", bad))
 	}
 	return cutOff(ctx, err)
 }

@@ -15,8 +15,8 @@ func (samplersCommand) Run(streams Streams) error {
 	fmt.Fprintln(table, "SAMPLER\tEVALUATIONS A STEP\tSCHEDULES\tWHAT IT IS")
 	for _, name := range sampler.Names() {
 		d, _ := sampler.Describe(name)
-		schedules := strings.Join(sampler.Schedules(name), " ")
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", name, d.Evaluations, strings.TrimSpace("normal "+schedules), d.Summary)
+		schedules := "normal" + strings.Join(sampler.Schedules(name), " ") // the first, normal, is empty
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", name, d.Evaluations, schedules, d.Summary)
 	}
 	return table.Flush()
 }

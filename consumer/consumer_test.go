@@ -81,12 +81,12 @@ func paint(spec job.Spec) job.Picture {
 	if err := png.Encode(&file, img); err != nil {
 		panic(err)
 	}
-	madeWith, err := json.Marshal(paintedWith)
+	about, err := json.Marshal(map[string]any{"made_with": paintedWith})
 	if err != nil {
 		panic(err)
 	}
 	return job.Picture{
-		Data: withText(file.Bytes(), "made_with", string(madeWith)), Ext: "png", Width: spec.Width, Height: spec.Height,
+		Data: withText(file.Bytes(), "darkroom", string(about)), Ext: "png", Width: spec.Width, Height: spec.Height,
 		Models: map[string]string{"house": strings.Repeat("ab", 32)}, MadeWith: paintedWith, Timing: map[string]float64{"denoise": 1},
 	}
 }
@@ -162,6 +162,14 @@ func files(t testing.TB, store storage.Store) map[string]string {
 		all[name] = string(data)
 	}
 	return all
+}
+
+func parseRecord(t testing.TB, data string) (r batch.Record) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(data), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

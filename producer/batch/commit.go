@@ -161,6 +161,9 @@ func (c Commit) describe(l Line, data []byte) Record {
 	r := newRecord(l, Done)
 	r.picture(c.Batch.PictureName(l), data)
 	r.Width, r.Height, r.MadeWith = inspect(data)
+	if r.Width == 0 { // a latent
+		r.Width, r.Height = l.Spec.Width, l.Spec.Height
+	}
 	if name, digest, ok := strings.Cut(l.Spec.Model, "@"); ok {
 		r.Models = map[string]string{name: digest}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -341,17 +342,18 @@ func (s *slowStore) List(context.Context, string) iter.Seq2[string, error] {
 
 // fakePNG is a picture as far as a record goes: its header and what made it.
 func fakePNG(madeWith job.MadeWith) []byte {
-	text, err := json.Marshal(madeWith)
+	text, err := json.Marshal(map[string]any{"made_with": madeWith})
 	if err != nil {
 		panic(err)
 	}
 	file := []byte("\x89PNG\r\n\x1a\n")
 	chunk := func(kind string, body []byte) {
 		file = binary.BigEndian.AppendUint32(file, uint32(len(body)))
-		file = slices.Concat(file, []byte(kind), body, make([]byte, 4)) // nobody here checks the sum
+		sum := crc32.ChecksumIEEE(append([]byte(kind), body...))
+		file = binary.BigEndian.AppendUint32(slices.Concat(file, []byte(kind), body), sum)
 	}
 	chunk("IHDR", []byte{0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0})
-	chunk("iTXt", slices.Concat([]byte("made_with\x00\x00\x00\x00\x00"), text))
+	chunk("iTXt", slices.Concat([]byte("darkroom\x00\x00\x00\x00\x00"), text))
 	chunk("IEND", nil)
 	return file
 }

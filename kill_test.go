@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/darkroom/darkroom/producer/batch/redistest"
+)
+
+// killBatch is a batch of 12 pictures with several samplers, one of them with
+// noise on the way.
+const killBatch = `{"prompt": "a red circle", "steps": 4, "n": 4}
+{"prompt": "a blue star on yellow", "steps": 5, "sampler": "euler_ancestral", "n": 4}
+{"prompt": "a green heart", "steps": 3, "sampler": "heun", "n": 2}
+{"prompt": "a green heart", "steps": 3, "format": "jpeg", "n": 2}
+`
+
+// TestKill kills a render with -9 again and again, at random pictures, and
+// holds the folder that it ends with against that of a render without a break.
+func TestKill(t *testing.T) {
+	needsONNXRuntime(t)
+	t.Run("queue in the process", func(t *testing.T) { testKill(t) })
+	t.Run("redis-server", func(t *testing.T) {
+		url, _ := redistest.Start(t)
+		testKill(t, "--redis", url)
+	})
+}
+
+func testKill(t *testing.T, flags ...string) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "night.jsonl")
+	if err := os.WriteFile(file, []byte(killBatch), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	whole, broken := filepath.Join(dir, "whole"), filepath.Join(dir, "broken")
+	render := func(out string) *exec.Cmd {
+		return darkroom(t, append([]string{"render", file, "-o", out}, flags...)...)
+	}
+	run(t, render(whole))
+
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	left := 12
+	for left > 3 {
+		left -= killAfter(t, render(broken), random.IntN(3))
+	}
+	run(t, render(broken))
+
+	want, got := snapshot(t, whole), snapshot(t, broken)
+	for name, data := range want {
+		if got[name] != data {
+			t.Errorf("%s after kills:\n%.400s\nwant\n%.400s", name, got[name], data)
+		}
+		delete(got, name)
+	}
+	for name := range got {
+		t.Errorf("%s is there after kills only", name)
+	}
+	if pictures := len(matches(t, filepath.Join(whole, "night"), "0*.*g")); pictures != 12 {
+		t.Errorf("%d pictures, want 12", pictures)
+	}
+}
+
+// TestInterrupt sends one signal in the middle: the run ends in good order and
+// says how to go on.
+func TestInterrupt(t *testing.T) {
+	needsONNXRuntime(t)
+	dir := t.TempDir()
+	cmd := darkroom(t, "render", "-p", "a red circle", "--n", "40", "-o", dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	lines.Scan()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("ended with %v, want exit status 130\n%s", err, stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "the same command goes on from there") {
+		t.Errorf("stderr doesn't say how to go on:\n%s", stderr.String())
+	}
+	if done := len(matches(t, filepath.Join(dir, "prompt"), "*.png")); done < 1 || done > 39 {
+		t.Errorf("%d pictures of 40 are there, want some", done)
+	}
+}
+
+// killAfter starts cmd, kills it with -9 after some of the pictures' paths and
+// returns how many pictures it had told of.
+func killAfter(t *testing.T, cmd *exec.Cmd, paths int) (told int) {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for told < paths && lines.Scan() {
+		told++
+	}
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // what it still got out
+		told++
+	}
+	_ = cmd.Wait() // killed
+	return told
+}
+
+// snapshot reads all files of an output folder. Records lose their timing,
+// which differs from run to run, and nothing else.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(name, ".darkroom/") {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(name, ".json") {
+			var object map[string]any
+			if err := json.Unmarshal(data, &object); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			delete(object, "timing")
+			if data, err = json.Marshal(object); err != nil {
+				return err
+			}
+		}
+		files[name] = string(data)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// darkroom is the command with its arguments, in a process of its own.
+func darkroom(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Env = append(os.Environ(), beMain+"=1")
+	cmd.Stderr = t.Output()
+	return cmd
+}
+
+func run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func matches(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func needsONNXRuntime(t *testing.T) {
+	t.Helper()
+	if err := hasONNXRuntime(); err == nil {
+		return
+	} else if os.Getenv("DARKROOM_TEST_ALL") == "1" {
+		t.Fatal(err)
+	} else {
+		t.Skip(err)
+	}
+}
