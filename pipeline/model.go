@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"errors"
+	"io/fs"
 	"sync"
+	"syscall"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 )
@@ -26,12 +28,20 @@ func loadModel(runtime Runtime, f *folder) (*model, error) {
 	wait.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		m.close()
-		if errors.Is(err, ErrOutOfMemory) {
-			return nil, err
-		}
-		return nil, job.Bad(err)
+		return nil, blame(err)
 	}
 	return m, nil
+}
+
+// blame marks what is wrong with a model's files as the job's own failure. A
+// lack of memory, a disk that can't be read, and weights that only this library
+// lacks may be better at another time or place.
+func blame(err error) error {
+	var outside syscall.Errno
+	if errors.Is(err, ErrOutOfMemory) || errors.Is(err, ErrNoModel) || errors.As(err, &outside) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return job.Bad(err)
 }
 
 func (m *model) close() {

@@ -111,7 +111,7 @@ func (r *Renderer) model(ref string) (*model, error) {
 	return r.models.do(digest, func() (*model, error) {
 		f, err := r.library.find(ref)
 		if err != nil {
-			return nil, err
+			return nil, blame(err)
 		}
 		if len(f.unused) > 0 {
 			r.library.log.Info("parts of the model are not used", "model", f.Name, "parts", strings.Join(f.unused, ", "))

@@ -189,6 +189,24 @@ func TestBrokenGraphs(t *testing.T) {
 	}
 }
 
+// TestModelIsGone takes a part away between the job's check and its rendering.
+func TestModelIsGone(t *testing.T) {
+	folder := t.TempDir()
+	layModel(t, filepath.Join(folder, "tiny"), "sd")
+	library := openLibrary(t, folder)
+	spec := resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 1}`)
+	if err := os.Remove(filepath.Join(folder, "tiny/unet/model.onnx")); err != nil {
+		t.Fatal(err)
+	}
+	renderer := pipeline.New(openRuntime(t), library, "0.0.0")
+	defer renderer.Close()
+	_, err := renderer.Render(t.Context(), spec, nil)
+	expect(t, err, `model "tiny"`, "lacks unet/model.onnx")
+	if job.ClassOf(err) != job.BadJob {
+		t.Errorf("its class is %q", job.ClassOf(err))
+	}
+}
+
 // TestMissingWeights names the file that external weights should be in.
 func TestMissingWeights(t *testing.T) {
 	folder := t.TempDir()

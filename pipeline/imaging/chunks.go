@@ -7,7 +7,10 @@ import (
 )
 
 // text is a keyword and its text in a PNG.
-type text struct{ key, value string }
+type text struct {
+	key, value string
+	unicode    bool // always in UTF-8
+}
 
 // header is how long a PNG's signature and its first chunk, IHDR, are.
 const header = 8 + 12 + 13
@@ -17,7 +20,7 @@ const header = 8 + 12 + 13
 func insertChunks(picture []byte, texts []text) []byte {
 	var chunks []byte
 	for _, t := range texts {
-		if latin, ok := latin1(t.value); ok && t.key != xmpKey {
+		if latin, ok := latin1(t.value); ok && !t.unicode {
 			chunks = appendChunk(chunks, "tEXt", slices.Concat([]byte(t.key), []byte{0}, latin))
 		} else {
 			// Not compressed, no language, no translated keyword.

@@ -42,9 +42,9 @@ func PNG(pixels []uint8, width, height int, about About) ([]byte, error) {
 		return nil, fmt.Errorf("encoding a PNG: %w", err)
 	}
 	return insertChunks(b.Bytes(), []text{
-		{"parameters", infotext(about)},
-		{"darkroom", description},
-		{xmpKey, xmp()},
+		{"parameters", infotext(about), false},
+		{"darkroom", description, true},
+		{xmpKey, xmp(), true},
 	}), nil
 }
 

@@ -58,7 +58,7 @@ func TestPNG(t *testing.T) {
 		Model    string
 		MadeWith job.MadeWith `json:"made_with"`
 	}
-	if err := json.Unmarshal([]byte(texts["tEXt darkroom"]), &described); err != nil {
+	if err := json.Unmarshal([]byte(texts["iTXt darkroom"]), &described); err != nil {
 		t.Fatal(err)
 	}
 	if described.MadeWith != about("").MadeWith || described.Job["prompt"] != "a red circle" || described.Model != "house" {
