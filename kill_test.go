@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 	"github.com/darkroom/darkroom/producer/batch/redistest"
 )
 
@@ -28,7 +29,7 @@ const killBatch = `{"prompt": "a red circle", "steps": 4, "n": 4}
 // TestKill kills a render with -9 again and again, at random pictures, and
 // holds the folder that it ends with against that of a render without a break.
 func TestKill(t *testing.T) {
-	needsONNXRuntime(t)
+	orttest.Open(t)
 	t.Run("queue in the process", func(t *testing.T) { testKill(t) })
 	t.Run("redis-server", func(t *testing.T) {
 		url, _ := redistest.Start(t)
@@ -75,7 +76,7 @@ func testKill(t *testing.T, flags ...string) {
 // TestInterrupt sends one signal in the middle: the run ends in good order and
 // says how to go on.
 func TestInterrupt(t *testing.T) {
-	needsONNXRuntime(t)
+	orttest.Open(t)
 	dir := t.TempDir()
 	cmd := darkroom(t, "render", "-p", "a red circle", "--n", "40", "-o", dir)
 	var stderr bytes.Buffer
@@ -189,15 +190,4 @@ func matches(t *testing.T, dir, pattern string) []string {
 		t.Fatal(err)
 	}
 	return found
-}
-
-func needsONNXRuntime(t *testing.T) {
-	t.Helper()
-	if err := hasONNXRuntime(); err == nil {
-		return
-	} else if os.Getenv("DARKROOM_TEST_ALL") == "1" {
-		t.Fatal(err)
-	} else {
-		t.Skip(err)
-	}
 }
