@@ -100,7 +100,7 @@ def export(work, folder):
         write_config(folder / part, vae.config, "AutoencoderKL")
     scheduler = DPMSolverMultistepScheduler(
         **unet.NOISE_SCHEDULE, prediction_type="v_prediction", timestep_spacing="linspace")
-    write_config(folder / "scheduler", scheduler.config, "DPMSolverMultistepScheduler", "scheduler_config.json")
+    write_config(folder / "scheduler", scheduler.config | OTHER_SAMPLERS, "DPMSolverMultistepScheduler", "scheduler_config.json")
     tokenizer.write_json(folder / "model_index.json", {
         "_class_name": "StableDiffusionPipeline",
         "scheduler": ["diffusers", "DPMSolverMultistepScheduler"], "tokenizer": ["transformers", "CLIPTokenizer"],
@@ -111,6 +111,9 @@ def export(work, folder):
     tokenizer.write_json(folder / "darkroom.json", {
         "width": autoencoder.PICTURE, "height": autoencoder.PICTURE, "steps": STEPS, "guidance_scale": GUIDANCE})
 
+
+# What other samplers read from the file. Left out, clip_sample is on, which suits pictures and ruins latents.
+OTHER_SAMPLERS = {"clip_sample": False, "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1}
 
 # What depends on this machine or library, and the one default (-Infinity) that is no legal JSON.
 LEFT_OUT = (
