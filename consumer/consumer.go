@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/darkroom/darkroom/producer/batch"
@@ -27,9 +28,12 @@ type Consumer struct {
 	stop     context.CancelCauseFunc
 	ending   context.Context
 	end      context.CancelFunc
+	// abandon ends asynq's commands.
+	abandon context.CancelFunc
 
-	commit sync.Mutex // held while Committed is called
-	away   awaySince
+	commit    sync.Mutex // held while Committed is called
+	redisAway atomic.Bool
+	watching  sync.WaitGroup
 }
 
 // New makes a consumer. It takes no task before Start.
@@ -42,7 +46,9 @@ func New(cfg Config) (*Consumer, error) {
 	c.crew.left = sync.NewCond(&c.crew.mu)
 	c.stopping, c.stop = context.WithCancelCause(context.Background())
 	c.ending, c.end = context.WithCancel(context.Background())
-	c.server, c.client = newServer(cfg, c.health)
+	abandoned, abandon := context.WithCancel(context.Background())
+	c.abandon = abandon
+	c.server, c.client = newServer(cfg, abandoned)
 	return c, nil
 }
 
@@ -51,6 +57,7 @@ func (c *Consumer) Start() error {
 	if err := c.server.Start(asynq.HandlerFunc(c.process)); err != nil {
 		return fmt.Errorf("starting to take tasks: %w", err)
 	}
+	c.watching.Go(c.watchRedis)
 	return nil
 }
 
@@ -69,26 +76,47 @@ func (c *Consumer) Err() error {
 // to the grace period for finished pictures to reach the store, and puts the
 // unfinished jobs back at the head of the queue, with no attempt counted.
 func (c *Consumer) Shutdown() {
-	c.server.Stop()
 	c.stop(errStopped)
+	if c.redisAway.Load() { // asynq would try for long, and in vain
+		c.abandon()
+	}
+	c.server.Stop()
 	c.crew.wait(c.cfg.Grace, func() bool { return c.crew.working == 0 })
 	c.end()
 	c.server.Shutdown()
 	if !c.crew.wait(c.cfg.Grace, func() bool { return c.crew.present == 0 }) {
 		c.cfg.Log.Warn("a job doesn't heed that it is to end")
 	}
+	c.watching.Wait()
+	c.abandon()
 	c.client.Close()
 }
 
-// health is told by asynq how Redis answers.
-func (c *Consumer) health(err error) {
-	if since := c.away.note(err); c.cfg.Patience > 0 && since > c.cfg.Patience {
-		c.stop(fmt.Errorf("Redis at %s has been away for %v: %w", c.cfg.Queue.Where(), since.Round(time.Second), err))
+// watchRedis notices when Redis is away, and gives up after too long.
+func (c *Consumer) watchRedis() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var away awaySince
+	for {
+		select {
+		case <-tick.C:
+		case <-c.ending.Done():
+			return
+		}
+		err := c.cfg.Queue.Ping(c.ending)
+		if c.ending.Err() != nil {
+			return
+		}
+		if was := c.redisAway.Swap(err != nil); was != (err != nil) {
+			c.cfg.Log.Warn("Redis is "+map[bool]string{true: "back", false: "away"}[was], "error", err)
+		}
+		if since := away.note(err); c.cfg.Patience > 0 && since > c.cfg.Patience {
+			c.stop(fmt.Errorf("Redis has been away for %v: %w", since.Round(time.Second), err))
+		}
 	}
 }
 
-// awaySince is since when something has been failing. Its one user's calls
-// come one after the other.
+// awaySince is since when something has been failing.
 type awaySince struct{ first time.Time }
 
 func (a *awaySince) note(err error) time.Duration {

@@ -37,7 +37,9 @@ func Run(ctx context.Context, cfg Config, b batch.Batch) (batch.Counts, error) {
 			return counts, fmt.Errorf("batch %s, with %d of %d lines done: %w", b.Name, counts.Done+counts.Failed, counts.Lines, err)
 		}
 	}
-	return counts, b.Finish(ctx, cfg.Store, counts)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Grace)
+	defer cancel()
+	return counts, b.Finish(ending, cfg.Store, counts)
 }
 
 // stalled is after how long without a commit the batch is looked at anew:

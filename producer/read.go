@@ -39,7 +39,7 @@ func Read(ctx context.Context, in io.Reader, cfg Config) (*Manifest, error) {
 // read goes in three steps: one goroutine cuts the file into chunks, some
 // check them side by side, and this one gathers the results in order.
 func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	working, cancel := context.WithCancelCause(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	todo := make(chan *chunk)             // to those who check
 	order := make(chan *chunk, 2*workers) // the same chunks, to this one
@@ -52,7 +52,7 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 		err := chunks(in, func(c *chunk) bool {
 			c.first, c.after, c.out = next, make(chan int, 1), make(chan result, 1)
 			next = c.after
-			return send(ctx, order, c) && send(ctx, todo, c)
+			return send(working, order, c) && send(working, todo, c)
 		})
 		if err != nil {
 			cancel(fmt.Errorf("reading %s: %w", cfg.Source, err))
@@ -68,16 +68,16 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 					if !ok {
 						return
 					}
-					checker.check(ctx, c)
-				case <-ctx.Done():
+					checker.check(working, c)
+				case <-working.Done():
 					return
 				}
 			}
 		})
 	}
-	bad, err := m.gather(ctx, order)
+	bad, err := m.gather(working, order)
 	if err == nil {
-		err = context.Cause(ctx)
+		err = context.Cause(working)
 	}
 	cancel(err)
 	checking.Wait()
@@ -155,10 +155,10 @@ const resultBytes = 256 << 10
 
 func (k *checker) check(ctx context.Context, c *chunk) {
 	defer close(c.out)
-	specs := make([]job.Spec, len(c.lines))
+	var good []resolved
 	var bad []BadLine
 	count := 0
-	for i, line := range c.lines {
+	for _, line := range c.lines {
 		spec, faults := job.Decode(c.text[line.start:line.end])
 		if line.length > job.MaxLine+2 {
 			faults = job.Faults{{What: fmt.Sprintf("a line of %d bytes", line.length), Want: "want at most 1 MiB"}}
@@ -166,14 +166,15 @@ func (k *checker) check(ctx context.Context, c *chunk) {
 		if faults == nil {
 			var model job.Model
 			if model, faults = k.model(spec.Model); faults == nil {
-				specs[i], faults = spec.Resolve(model)
+				spec, faults = spec.Resolve(model)
 			}
 		}
 		if faults != nil {
 			bad = append(bad, BadLine{line.number, faults})
 			continue
 		}
-		count += max(specs[i].N, 1)
+		good = append(good, resolved{line.number, spec})
+		count += max(spec.N, 1)
 	}
 	// The batch seed counts on from the chunk before; only now must it be known.
 	index, ok := receive(ctx, c.first)
@@ -181,28 +182,35 @@ func (k *checker) check(ctx context.Context, c *chunk) {
 		return
 	}
 	c.after <- index + count
-	if bad != nil {
-		send(ctx, c.out, result{bad: bad})
+	if bad != nil && !send(ctx, c.out, result{bad: bad}) {
 		return
 	}
-	k.expand(ctx, c, specs, index)
+	k.expand(ctx, c.out, good, index)
 }
 
-func (k *checker) expand(ctx context.Context, c *chunk, specs []job.Spec, index int) {
+// resolved is a line that is well formed.
+type resolved struct {
+	number int
+	spec   job.Spec
+}
+
+// expand sends the lines of the manifest that lines of the batch file stand
+// for; index is that of the first one.
+func (k *checker) expand(ctx context.Context, out chan<- result, lines []resolved, index int) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	var entries []entry
 	flush := func() bool {
-		ok := send(ctx, c.out, result{text: text.Bytes(), entries: entries})
+		ok := send(ctx, out, result{text: text.Bytes(), entries: entries})
 		text, entries = bytes.Buffer{}, nil
 		return ok
 	}
-	for i, spec := range specs {
-		number := c.lines[i].number
-		expanded, faults := spec.Expand(k.seed + uint64(index))
+	for _, line := range lines {
+		expanded, faults := line.spec.Expand(k.seed + uint64(index))
+		index += max(line.spec.N, 1)
 		if faults != nil {
-			send(ctx, c.out, result{bad: []BadLine{{number, faults}}})
+			send(ctx, out, result{bad: []BadLine{{line.number, faults}}})
 			continue
 		}
 		for one := range expanded {
@@ -214,15 +222,14 @@ func (k *checker) expand(ctx context.Context, c *chunk, specs []job.Spec, index 
 			}
 			if faults != nil {
 				text.Truncate(start)
-				send(ctx, c.out, result{bad: []BadLine{{number, faults}}})
+				send(ctx, out, result{bad: []BadLine{{line.number, faults}}})
 				break
 			}
-			entries = append(entries, entry{number, text.Len(), one.ID})
+			entries = append(entries, entry{line.number, text.Len(), one.ID})
 			if text.Len() >= resultBytes && !flush() {
 				return
 			}
 		}
-		index += max(spec.N, 1)
 	}
 	if len(entries) > 0 {
 		flush()

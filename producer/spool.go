@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/maphash"
@@ -42,7 +43,7 @@ func newSpool(in string) (*spool, error) {
 	s := &spool{dir: dir, sum: sha256.New(), seed: maphash.MakeSeed()}
 	s.numbers, err = os.Create(filepath.Join(dir, "numbers"))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s.numbersBuf = bufio.NewWriter(s.numbers)
 	return s, nil

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -50,6 +51,7 @@ func OpenQueue(ctx context.Context, rawURL, name string) (*Queue, error) {
 		}
 		q.options, q.where = options, options.Addr
 	}
+	quietRedis()
 	q.redis = redis.NewClient(q.options)
 	q.tasks = asynq.NewClientFromRedisClient(q.redis)
 	q.inspector = asynq.NewInspectorFromRedisClient(q.redis)
@@ -58,6 +60,16 @@ func OpenQueue(ctx context.Context, rawURL, name string) (*Queue, error) {
 		return nil, err
 	}
 	return q, nil
+}
+
+// quietRedis sends what the Redis client would print on stderr to the log.
+// Errors come back from its calls as well.
+var quietRedis = sync.OnceFunc(func() { redis.SetLogger(redisLog{}) })
+
+type redisLog struct{}
+
+func (redisLog) Printf(ctx context.Context, format string, args ...any) {
+	slog.DebugContext(ctx, fmt.Sprintf(format, args...))
 }
 
 func parseURL(rawURL string) (*redis.Options, error) {
@@ -133,6 +145,15 @@ func (q *Queue) Ping(ctx context.Context) error {
 		return fmt.Errorf("reaching Redis at %s: %w", q.where, err)
 	}
 	return nil
+}
+
+// Info tells how many tasks wait and run.
+func (q *Queue) Info() (*asynq.QueueInfo, error) {
+	info, err := q.inspector.GetQueueInfo(q.name)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the queue %s at %s: %w", q.name, q.where, err)
+	}
+	return info, nil
 }
 
 // Clear removes the queue: its tasks, whatever their state, and its bitmaps.
