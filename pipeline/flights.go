@@ -1,12 +1,13 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"sync"
 )
 
 // flights keeps what is made once for each key. Who asks while it is being
-// made waits for it; what could not be made is tried again by the next who asks.
+// made waits for it, as long as its ctx lasts; what could not be made is tried again by the next who asks.
 type flights[K comparable, V any] struct {
 	mu   sync.Mutex
 	made map[K]*flight[V]
@@ -18,7 +19,7 @@ type flight[V any] struct {
 	err   error
 }
 
-func (f *flights[K, V]) do(key K, produce func() (V, error)) (V, error) {
+func (f *flights[K, V]) do(ctx context.Context, key K, produce func() (V, error)) (V, error) {
 	f.mu.Lock()
 	if f.made == nil {
 		f.made = map[K]*flight[V]{}
@@ -30,8 +31,13 @@ func (f *flights[K, V]) do(key K, produce func() (V, error)) (V, error) {
 	}
 	f.mu.Unlock()
 	if ok {
-		<-one.done
-		return one.value, one.err
+		select {
+		case <-one.done:
+			return one.value, one.err
+		case <-ctx.Done():
+			var none V
+			return none, context.Cause(ctx)
+		}
 	}
 	defer close(one.done)
 	one.err = errors.New("a panic ended what was being made") // unless there is none

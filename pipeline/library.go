@@ -26,7 +26,7 @@ type Sources struct {
 	Folders []string         // each holds models as sub-folders, or is a model itself; the first that has a name wins
 	Builtin map[string]fs.FS // models that are compiled in; folders of the same name win
 	Cache   string           // the folder that remembers digests; empty: darkroom's in the user's cache folder
-	Log     *slog.Logger     // told what parts of models are not used; nil for nobody
+	Log     *slog.Logger     // told what of models and prompts is left out; nil for nobody
 }
 
 // Library finds models by name. It is safe for concurrent use, and needs no

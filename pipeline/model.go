@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"sync"
 	"syscall"
 
@@ -18,12 +19,12 @@ type model struct {
 }
 
 // loadModel loads a model's graphs, all at a time.
-func loadModel(runtime Runtime, f *folder) (*model, error) {
+func loadModel(runtime Runtime, f *folder, log *slog.Logger) (*model, error) {
 	m := &model{folder: f}
 	var errs [3]error
 	var wait sync.WaitGroup
 	wait.Go(func() { m.unet, errs[0] = loadUNet(runtime, f) })
-	wait.Go(func() { m.text, errs[1] = loadTextEncoder(runtime, f) })
+	wait.Go(func() { m.text, errs[1] = loadTextEncoder(runtime, f, log) })
 	wait.Go(func() { m.vae, errs[2] = loadDecoder(runtime, f) })
 	wait.Wait()
 	if err := errors.Join(errs[:]...); err != nil {

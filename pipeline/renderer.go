@@ -59,7 +59,7 @@ func (r *Renderer) Render(ctx context.Context, spec job.Spec, progress func(done
 
 // generate is text to image.
 func (r *Renderer) generate(ctx context.Context, spec job.Spec, progress func(done, all int)) (job.Picture, error) {
-	m, err := r.model(spec.Model)
+	m, err := r.model(ctx, spec.Model)
 	if err != nil {
 		return job.Picture{}, err
 	}
@@ -106,9 +106,9 @@ func (r *Renderer) generate(ctx context.Context, spec job.Spec, progress func(do
 }
 
 // model returns the model of a resolved reference, name@digest, loaded.
-func (r *Renderer) model(ref string) (*model, error) {
+func (r *Renderer) model(ctx context.Context, ref string) (*model, error) {
 	_, digest, _ := strings.Cut(ref, "@")
-	return r.models.do(digest, func() (*model, error) {
+	return r.models.do(ctx, digest, func() (*model, error) {
 		f, err := r.library.find(ref)
 		if err != nil {
 			return nil, blame(err)
@@ -116,7 +116,7 @@ func (r *Renderer) model(ref string) (*model, error) {
 		if len(f.unused) > 0 {
 			r.library.log.Info("parts of the model are not used", "model", f.Name, "parts", strings.Join(f.unused, ", "))
 		}
-		return loadModel(r.runtime, f)
+		return loadModel(r.runtime, f, r.library.log)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 
 	"github.com/darkroom/darkroom/pipeline/clip"
@@ -16,6 +17,7 @@ type textEncoder struct {
 	runtime   Runtime
 	folder    *folder
 	tokenizer *clip.Tokenizer
+	log       *slog.Logger
 
 	graphs flights[int, *loadedGraph] // by the layers that are skipped
 
@@ -33,7 +35,7 @@ type textKey struct {
 // and many a prompt.
 const maxRecent = 64
 
-func loadTextEncoder(runtime Runtime, f *folder) (*textEncoder, error) {
+func loadTextEncoder(runtime Runtime, f *folder, log *slog.Logger) (*textEncoder, error) {
 	files, err := fs.Sub(f.Files, "tokenizer")
 	if err != nil {
 		return nil, err
@@ -42,16 +44,16 @@ func loadTextEncoder(runtime Runtime, f *folder) (*textEncoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file("tokenizer"), err)
 	}
-	t := &textEncoder{runtime: runtime, folder: f, tokenizer: tokenizer, recent: map[textKey][]float32{}}
-	if _, err := t.graph(0); err != nil {
+	t := &textEncoder{runtime: runtime, folder: f, tokenizer: tokenizer, log: log, recent: map[textKey][]float32{}}
+	if _, err := t.graph(context.Background(), 0); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
 // graph returns the encoder without its last layers.
-func (t *textEncoder) graph(skip int) (*loadedGraph, error) {
-	return t.graphs.do(skip, func() (*loadedGraph, error) {
+func (t *textEncoder) graph(ctx context.Context, skip int) (*loadedGraph, error) {
+	return t.graphs.do(ctx, skip, func() (*loadedGraph, error) {
 		return openGraph(t.runtime, t.folder, "text_encoder/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
 			_, output, err = only(m, 2, "last_hidden_state", 3)
 			if err == nil && skip > 0 {
@@ -78,11 +80,14 @@ func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]fl
 	if ok {
 		return embedding, nil
 	}
-	graph, err := t.graph(skip)
+	graph, err := t.graph(ctx, skip)
 	if err != nil {
 		return nil, err
 	}
-	ids, _ := t.tokenizer.Encode(prompt)
+	ids, truncated := t.tokenizer.Encode(prompt)
+	if truncated {
+		t.log.Warn("a prompt is too long for the text encoder: its end is left out", "model", t.folder.Name, "tokens", len(ids))
+	}
 	tokens, width := int64(len(ids)), int64(t.folder.text.HiddenSize)
 	embedding = make([]float32, tokens*width)
 	call, err := graph.Bind(
