@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,12 +50,18 @@ func (t Task) Line() (Line, error) { return decodeLine(t.Index, t.Job) }
 
 // enqueueJob enqueues a line, as it stands in the manifest.
 func (q *Queue) enqueueJob(ctx context.Context, b Batch, index int, line []byte) error {
-	var p bytes.Buffer
-	p.Grow(len(line) + len(b.Name) + 120)
-	fmt.Fprintf(&p, `{"v":%d,"batch":"%s","manifest":"%s","index":%d,"job":`, taskVersion, b.Name, b.Manifest, index)
-	p.Write(line)
-	p.WriteByte('}')
-	return q.enqueue(ctx, TypeJob, b.Name+":"+b.short()+":"+strconv.Itoa(index), p.Bytes())
+	p := make([]byte, 0, len(line)+len(b.Name)+140)
+	p = append(p, `{"v":`...)
+	p = strconv.AppendInt(p, taskVersion, 10)
+	p = append(p, `,"batch":"`...)
+	p = append(p, b.Name...)
+	p = append(p, `","manifest":"`...)
+	p = append(p, b.Manifest...)
+	p = append(p, `","index":`...)
+	p = strconv.AppendInt(p, int64(index), 10)
+	p = append(p, `,"job":`...)
+	p = append(append(p, line...), '}')
+	return q.enqueue(ctx, TypeJob, b.Name+":"+b.short()+":"+strconv.Itoa(index), p)
 }
 
 // EnqueueFeed enqueues the task that feeds a shard; see [Queue.Feed].
