@@ -53,7 +53,8 @@ type textConfig struct {
 	HiddenSize int `json:"hidden_size"`
 }
 
-// defaults is darkroom.json: what suits a model where a job doesn't say.
+// defaults is darkroom.json: what suits a model where a job doesn't say. Sizes
+// are checked with the model's own.
 type defaults struct {
 	Width         *int     `json:"width"`
 	Height        *int     `json:"height"`
@@ -121,7 +122,7 @@ func describe(entry Entry) (*folder, error) {
 		return nil, err
 	}
 	class, _ := parts["_class_name"].(string)
-	consistency := strings.HasPrefix(class, "LatentConsistencyModel")
+	consistency := strings.Contains(class, "LatentConsistencyModel")
 	if !consistency {
 		f.scheduler = f.scheduler.StableDiffusion()
 	}
@@ -249,6 +250,12 @@ func (f *folder) fillIn(preset defaults, consistency bool) error {
 	if preset.Height != nil {
 		m.Height = *preset.Height
 	}
+	if n := preset.Steps; n != nil && (*n < 1 || *n > 1000) {
+		return fmt.Errorf("%s: steps is %d, want 1 to 1000", f.file("darkroom.json"), *n)
+	}
+	if g := preset.GuidanceScale; g != nil && (*g < 0 || *g > 100) {
+		return fmt.Errorf("%s: guidance_scale is %v, want 0 to 100", f.file("darkroom.json"), *g)
+	}
 	if preset.Steps != nil {
 		m.Steps = *preset.Steps
 	}
@@ -261,11 +268,8 @@ func (f *folder) fillIn(preset defaults, consistency bool) error {
 	if m.Width%m.Multiple != 0 || m.Height%m.Multiple != 0 {
 		return fmt.Errorf("%s: its own size of %dx%d is no multiple of %d, which its UNet and VAE want", f.Where(), m.Width, m.Height, m.Multiple)
 	}
-	name, err := f.scheduler.Sampler()
-	if err != nil {
-		// A job that names a sampler can still be rendered.
-		name = ""
-	}
-	m.Sampler = name
+	// Where the configuration names a scheduler that isn't built, jobs that name
+	// a sampler can still be rendered.
+	m.Sampler, _ = f.scheduler.Sampler()
 	return nil
 }

@@ -108,10 +108,15 @@ func isPipeline(folder string) bool {
 }
 
 func (l *Library) add(e Entry) {
-	taken := slices.ContainsFunc(l.entries, func(other Entry) bool { return other.Name == e.Name })
-	if !taken && !strings.Contains(e.Name, "@") {
-		l.entries = append(l.entries, e)
+	if strings.Contains(e.Name, "@") {
+		l.log.Warn("a model can't be named in jobs: its name has an @", "folder", e.Where())
+		return
 	}
+	if i := slices.IndexFunc(l.entries, func(other Entry) bool { return other.Name == e.Name }); i >= 0 {
+		l.log.Warn("two models have one name: the first is used", "model", e.Name, "used", l.entries[i].Where(), "hidden", e.Where())
+		return
+	}
+	l.entries = append(l.entries, e)
 }
 
 // Entries lists the library's models by name. Whether one is whole,

@@ -200,6 +200,7 @@ func TestBadModels(t *testing.T) {
 		"no JSON":              {change("unet/config.json", `{`, `[`), []string{"unet/config.json"}},
 		"no VAE":               {change("vae_decoder/config.json", `"latent_channels": 4`, `"latent_channels": 0`), []string{"vae_decoder/config.json", "AutoencoderKL"}},
 		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp"}},
+		"too many steps":       {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"steps": 0}`) }, []string{"darkroom.json", "steps is 0", "1 to 1000"}},
 		"an odd size":          {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"width": 72}`) }, []string{"72x64", "multiple of 16"}},
 		"an odd scheduler":     {change("scheduler/scheduler_config.json", `"beta_start": 0.00085`, `"beta_start": "low"`), []string{"scheduler", "beta_start"}},
 	} {
