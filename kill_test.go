@@ -164,7 +164,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 }
 
 // darkroom is the command with its arguments, in a process of its own.
-func darkroom(t *testing.T, args ...string) *exec.Cmd {
+func darkroom(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -183,7 +183,7 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-func matches(t *testing.T, dir, pattern string) []string {
+func matches(t testing.TB, dir, pattern string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
