@@ -24,6 +24,18 @@ NOISE_SCHEDULE = {"num_train_timesteps": 1000, "beta_start": .00085, "beta_end":
 
 
 @dataclasses.dataclass
+class Focus:
+    """Which noise levels a part of the training learns from."""
+
+    time_power: float  # timesteps are u^power: below 1 draws noisy ones more often
+    snr_weight: float  # the loss of v is weighted min(1, this / SNR)
+
+
+LAYOUT = Focus(.75, 2.)  # what is where: decided in noise
+OUTLINES = Focus(1.3, 8.)  # the exact outlines of shapes: decided at SNR .5 to 10
+
+
+@dataclasses.dataclass
 class Settings:
     """The training ends after so many seconds or steps, whichever comes first; its schedule is stretched over that."""
 
@@ -37,8 +49,7 @@ class Settings:
     floor: float = .03  # ... to this share of itself
     ema: float = .998
     empty: float = .1  # share of captions left out, for guidance
-    time_power: float = .75  # timesteps are u^power: below 1 draws noisy ones more often, where shapes are decided
-    snr_weight: float = 2.  # loss of v is weighted min(1, this / SNR)
+    layout: float = .6  # first share of the training, which learns the LAYOUT; the rest learns OUTLINES
     save_every: float = 180  # seconds
 
 
@@ -76,11 +87,10 @@ class Data:
         return torch.from_numpy(self.latents[i].astype(np.float32)) * SCALE, ids
 
 
-def random_timesteps(settings, rng):
-    """One timestep from each n-th of the range, so that every batch sees all noise levels."""
-    n = settings.batch
+def random_timesteps(n, time_power, rng):
+    """n timesteps, one from each n-th of the range, so that every batch sees all noise levels."""
     u = (torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n
-    return (u ** settings.time_power * 1000).long().clamp(0, 999)
+    return (u ** time_power * 1000).long().clamp(0, 999)
 
 
 def v_loss(unet, z, text, t, noise, alphas_cumprod, snr_weight):
@@ -153,11 +163,12 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, progress)
         z, ids = self.data.batch(self.rng)
-        t = random_timesteps(self.settings, self.rng)
+        focus = LAYOUT if progress < self.settings.layout else OUTLINES
+        t = random_timesteps(self.settings.batch, focus.time_power, self.rng)
         noise = torch.randn(z.shape, generator=self.rng)
         with torch.no_grad():
             text = self.text_encoder(ids).last_hidden_state
-        loss = v_loss(self.unet, z, text, t, noise, self.alphas_cumprod, self.settings.snr_weight).mean()
+        loss = v_loss(self.unet, z, text, t, noise, self.alphas_cumprod, focus.snr_weight).mean()
         self.optimizer.zero_grad()
         loss.backward()
         numbers = torch.tensor([loss.item(), self.progress()])
