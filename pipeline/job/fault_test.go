@@ -191,3 +191,15 @@ func TestFailureClass(t *testing.T) {
 		t.Error("an error that nobody marked has a class")
 	}
 }
+
+func TestModelWithoutASampler(t *testing.T) {
+	foreign := house
+	foreign.Sampler = ""
+	_, faults := decode(t, `{}`).Resolve(foreign)
+	if len(faults) != 1 || !strings.HasPrefix(faults[0].Error(), "`sampler`: missing, this model's own scheduler is none of darkroom's samplers: name one of ddim, ") {
+		t.Errorf("faults: %v", faults)
+	}
+	if _, faults := decode(t, `{"sampler": "euler"}`).Resolve(foreign); faults != nil {
+		t.Errorf("with a sampler: %v", faults)
+	}
+}

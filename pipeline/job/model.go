@@ -13,7 +13,7 @@ type Model struct {
 
 	Steps         int     `json:"steps"`               // where a job names none
 	GuidanceScale float64 `json:"guidance_scale"`      // where a job names none
-	Sampler       string  `json:"sampler"`             // where a job names none: the scheduler_config's class
+	Sampler       string  `json:"sampler"`             // where a job names none: the scheduler_config's class; empty: none that is built
 	Distilled     bool    `json:"distilled,omitempty"` // guidance is an input of the UNet (LCM's timestep_cond): one row, no negative prompt
 	TextLayers    int     `json:"text_layers"`         // layers of the (first) text encoder: clip_skip is smaller
 }

@@ -3,6 +3,8 @@ package job
 import (
 	"fmt"
 	"strings"
+
+	"github.com/darkroom/darkroom/pipeline/sampler"
 )
 
 // Resolve fills in what the job leaves to its model, gives names their one
@@ -38,6 +40,9 @@ func (s Spec) Resolve(m Model) (Spec, Faults) {
 
 	if s.Sampler == "" {
 		s.Sampler = m.Sampler
+	}
+	if s.Sampler == "" {
+		fault("sampler", "missing", "", "this model's own scheduler is none of darkroom's samplers: name one of "+strings.Join(sampler.Names(), ", "))
 	}
 	faults = append(faults, s.nameSampler()...)
 	if s.Eta > 0 && s.Sampler != "ddim" {

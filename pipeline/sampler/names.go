@@ -66,10 +66,10 @@ func listed(schedules []string) string {
 // fold makes names that people take for the same the same: "DPM++ 2M" and
 // "dpmpp_2m".
 func fold(name string) string {
-	folded := strings.ToLower(strings.TrimSpace(name))
-	folded = strings.NewReplacer("++", "pp", " ", "_", "-", "_").Replace(folded)
-	return strings.Trim(folded, "_")
+	return strings.Trim(folder.Replace(strings.ToLower(strings.TrimSpace(name))), "_")
 }
+
+var folder = strings.NewReplacer("++", "pp", " ", "_", "-", "_")
 
 // aliases are the folded names that others have for the project's samplers.
 var aliases = map[string]string{
