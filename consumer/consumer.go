@@ -73,8 +73,10 @@ func (c *Consumer) Err() error {
 }
 
 // Shutdown stops taking tasks, lets jobs end after the step at hand, waits up
-// to the grace period for finished pictures to reach the store, and puts the
-// unfinished jobs back at the head of the queue, with no attempt counted.
+// to the grace period for that and for finished pictures to reach the store,
+// and puts the unfinished jobs back at the head of the queue, with no attempt
+// counted. It returns when no job uses the renderer any more, or after
+// StepTimeout.
 func (c *Consumer) Shutdown() {
 	c.stop(errStopped)
 	if c.redisAway.Load() { // asynq would try for long, and in vain
@@ -84,7 +86,7 @@ func (c *Consumer) Shutdown() {
 	c.crew.wait(c.cfg.Grace, func() bool { return c.crew.working == 0 })
 	c.end()
 	c.server.Shutdown()
-	if !c.crew.wait(c.cfg.Grace, func() bool { return c.crew.present == 0 }) {
+	if !c.crew.wait(c.cfg.StepTimeout, func() bool { return c.crew.present == 0 }) {
 		c.cfg.Log.Warn("a job doesn't heed that it is to end")
 	}
 	c.watching.Wait()
