@@ -62,9 +62,8 @@ type Config struct {
 // Event is a line that has its record.
 type Event struct {
 	Batch   string
-	Record  batch.Record
-	Picture string        // the object's name in the store; empty for a dead letter
-	Took    time.Duration // from the task's start to its record; 0 where the record was found
+	Record  batch.Record // its Timing says how long the picture took
+	Picture string       // the object's name in the store; empty for a dead letter
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -190,8 +190,8 @@ func TestRun(t *testing.T) {
 		var told []int
 		cfg := consumer.Config{Store: store, Queue: open(t), Renderer: p, Jobs: 2, Log: quiet(), Committed: func(e consumer.Event) {
 			told = append(told, e.Record.Index)
-			if e.Picture == "" || e.Took <= 0 {
-				t.Errorf("line %d was told without its picture or time: %+v", e.Record.Index, e)
+			if e.Picture == "" || len(e.Record.Timing) == 0 {
+				t.Errorf("line %d was told without its picture or timing: %+v", e.Record.Index, e)
 			}
 		}}
 		counts, err := consumer.Run(t.Context(), cfg, b)

@@ -19,6 +19,8 @@ import (
 	"github.com/darkroom/darkroom/producer/batch"
 	"github.com/darkroom/darkroom/producer/batch/redistest"
 	"github.com/darkroom/darkroom/storage"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // Each class of failure ends as it should, and the other lines go on.
@@ -267,6 +269,87 @@ func TestRedisGone(t *testing.T) {
 	cfg.Opened = func(f batch.Found) { before = f }
 	if again, err := consumer.Run(t.Context(), cfg, b); err != nil || again.Done != 200 || before.Done != counts.Done {
 		t.Errorf("run again with another Redis: %+v, %v; it began at %d, want %d", again, err, before.Done, counts.Done)
+	}
+}
+
+// A renderer that doesn't heed that its task was taken away keeps its place on
+// the device: no second job comes beside it.
+func TestDeviceHasOneOwner(t *testing.T) {
+	url, _ := redistest.Start(t)
+	q, err := batch.OpenQueue(t.Context(), url, "q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	client := redis.NewClient(q.Options())
+	defer client.Close()
+	inspector := asynq.NewInspectorFromRedisClient(client)
+	store := &storage.Memory{}
+	b := put(t, store, manyLines(3))
+	stuck, release := make(chan string, 1), make(chan struct{})
+	var once sync.Once
+	p := &painter{before: func(_ context.Context, spec job.Spec) error {
+		once.Do(func() {
+			stuck <- spec.ID
+			<-release
+		})
+		return nil
+	}}
+	go func() {
+		defer close(release)
+		id := "b:" + b.Manifest[:12] + ":" + strings.TrimPrefix(<-stuck, "line-")
+		if err := inspector.CancelProcessing(id); err != nil {
+			t.Error(err)
+		}
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for range 500 { // until asynq has given the task up, and its place with it
+			if info, err := inspector.GetTaskInfo("q", id); err != nil || info.State == asynq.TaskStateRetry {
+				return
+			}
+			<-tick.C
+		}
+		t.Error("asynq doesn't give the task up")
+	}()
+	counts, err := consumer.Run(t.Context(), consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 1, Log: quiet()}, b)
+	if err != nil || counts.Done != 3 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if n := p.most.Load(); n != 1 {
+		t.Errorf("%d jobs at once on a device for one", n)
+	}
+}
+
+// A Redis that restarts empty loses no line.
+func TestRedisEmptied(t *testing.T) {
+	defer consumer.Stall(200 * time.Millisecond)()
+	url, _ := redistest.Start(t)
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	q, err := batch.OpenQueue(t.Context(), url, "q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	store, p := &storage.Memory{}, &painter{}
+	b := put(t, store, manyLines(300))
+	told := 0
+	cfg := consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 2, Log: quiet(), Committed: func(consumer.Event) {
+		if told++; told == 30 {
+			if err := client.FlushAll(context.Background()).Err(); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	if counts, err := consumer.Run(t.Context(), cfg, b); err != nil || counts.Done != 300 || p.renders.Load() > 310 {
+		t.Errorf("%+v, %v after %d renders", counts, err, p.renders.Load())
+	}
+	if keys := client.Keys(t.Context(), "*{q}*").Val(); len(keys) != 0 {
+		t.Errorf("%v are left in Redis", keys)
 	}
 }
 

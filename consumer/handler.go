@@ -79,7 +79,6 @@ func (c *Consumer) handle(ctx context.Context, t *asynq.Task) error {
 
 // line brings one line to its record.
 func (c *Consumer) line(ctx context.Context, b batch.Batch, l batch.Line) error {
-	began := time.Now()
 	commit := batch.Commit{Store: c.cfg.Store, Batch: b}
 	var record *batch.Record
 	err := c.persist(func(ctx context.Context) (err error) {
@@ -90,7 +89,7 @@ func (c *Consumer) line(ctx context.Context, b batch.Batch, l batch.Line) error 
 		return err
 	}
 	if record != nil {
-		c.committed(b, l, *record, 0)
+		c.committed(b, l, *record)
 		return nil
 	}
 
@@ -110,21 +109,7 @@ func (c *Consumer) line(ctx context.Context, b batch.Batch, l batch.Line) error 
 	case errors.Is(err, errStopped) || ctx.Err() != nil:
 		return err
 	default:
-		now := batch.Attempts{Count: before.Count + 1, Errors: append(before.Errors, err.Error())}
-		now.Errors = now.Errors[max(0, len(now.Errors)-3):]
-		c.cfg.Log.Warn("a job failed", "batch", b.Name, "line", l.Index, "id", l.Spec.ID, "attempt", now.Count, "error", err)
-		class, limit := classify(err, c.cfg.Attempts)
-		if now.Count < limit {
-			if lost := c.cfg.Queue.SetAttempts(ctx, b, l.Index, now); lost != nil {
-				return lost
-			}
-			return err
-		}
-		failure := batch.Failure{Class: class, Errors: now.Errors, Attempts: now.Count}
-		err = c.persist(func(ctx context.Context) (err error) {
-			record, err = commit.Fail(ctx, l, failure)
-			return err
-		})
+		record, err = c.failed(ctx, commit, l, before, err)
 	}
 	if err != nil {
 		return err
@@ -134,8 +119,29 @@ func (c *Consumer) line(ctx context.Context, b batch.Batch, l batch.Line) error 
 			c.cfg.Log.Debug("an old count stays", "error", err)
 		}
 	}
-	c.committed(b, l, *record, time.Since(began))
+	c.committed(b, l, *record)
 	return nil
+}
+
+// failed counts a failed attempt. It returns the cause where there is to be
+// another one, and the line's record, a dead letter, where this was the last.
+func (c *Consumer) failed(ctx context.Context, commit batch.Commit, l batch.Line, before batch.Attempts, cause error) (record *batch.Record, err error) {
+	now := batch.Attempts{Count: before.Count + 1, Errors: append(before.Errors, cause.Error())}
+	now.Errors = now.Errors[max(0, len(now.Errors)-3):]
+	c.cfg.Log.Warn("a job failed", "batch", commit.Batch.Name, "line", l.Index, "id", l.Spec.ID, "attempt", now.Count, "error", cause)
+	class, limit := classify(cause, c.cfg.Attempts)
+	if now.Count < limit {
+		if err := c.cfg.Queue.SetAttempts(ctx, commit.Batch, l.Index, now); err != nil {
+			return nil, err
+		}
+		return nil, cause
+	}
+	failure := batch.Failure{Class: class, Errors: now.Errors, Attempts: now.Count}
+	err = c.persist(func(ctx context.Context) (err error) {
+		record, err = commit.Fail(ctx, l, failure)
+		return err
+	})
+	return record, err
 }
 
 // render renders a line's job, when the device has room for it.
@@ -207,7 +213,7 @@ func (c *Consumer) persist(do func(ctx context.Context) error) error {
 }
 
 // committed tells that a line has its record.
-func (c *Consumer) committed(b batch.Batch, l batch.Line, r batch.Record, took time.Duration) {
+func (c *Consumer) committed(b batch.Batch, l batch.Line, r batch.Record) {
 	// Lost with Redis, progress is rebuilt from the store.
 	if err := c.cfg.Queue.Mark(c.ending, b, l.Index, r.Status); err != nil {
 		c.cfg.Log.Debug("progress is behind", "error", err)
@@ -215,7 +221,7 @@ func (c *Consumer) committed(b batch.Batch, l batch.Line, r batch.Record, took t
 	if c.cfg.Committed == nil {
 		return
 	}
-	e := Event{Batch: b.Name, Record: r, Took: took}
+	e := Event{Batch: b.Name, Record: r}
 	if r.Status == batch.Done {
 		e.Picture = b.PictureName(l)
 	}

@@ -80,23 +80,6 @@ func TestTasksOfAnOlderManifest(t *testing.T) {
 	})
 }
 
-// asynq hands out one task more than the device has places for.
-func TestDeviceHasOneOwner(t *testing.T) {
-	store, p := &storage.Memory{}, &painter{}
-	b := put(t, store, manyLines(30))
-	q, err := batch.OpenQueue(t.Context(), "", "q")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
-	if _, err := consumer.Run(t.Context(), consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 1, Log: quiet()}, b); err != nil {
-		t.Fatal(err)
-	}
-	if n := p.most.Load(); n != 1 {
-		t.Errorf("%d jobs at once on a device for one", n)
-	}
-}
-
 func TestConfig(t *testing.T) {
 	q, err := batch.OpenQueue(t.Context(), "", "q")
 	if err != nil {

@@ -42,9 +42,9 @@ func Run(ctx context.Context, cfg Config, b batch.Batch) (batch.Counts, error) {
 	return counts, b.Finish(ending, cfg.Store, counts)
 }
 
-// stalled is after how long without a commit the batch is looked at anew:
-// tasks can be lost with Redis.
-const stalled = time.Minute
+// stalled is after how long without a commit what is open is enqueued again:
+// tasks can be lost with Redis. A variable for the tests.
+var stalled = time.Minute
 
 // serve runs a consumer until no line is open.
 func serve(ctx context.Context, cfg Config, b batch.Batch, found batch.Found) (batch.Counts, error) {

@@ -1,0 +1,11 @@
+package consumer
+
+import "time"
+
+// Stall sets after how long without a commit a run enqueues again, and returns
+// what sets it back.
+func Stall(d time.Duration) (restore func()) {
+	was := stalled
+	stalled = d
+	return func() { stalled = was }
+}
