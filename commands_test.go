@@ -30,9 +30,14 @@ func TestCommands(t *testing.T) {
 	if home, err := os.UserHomeDir(); err == nil && dataHome == "" {
 		dataHome = filepath.Join(home, ".local", "share")
 	}
+	checkout, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "cli/testdata/script",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("CHECKOUT", checkout)
 			env.Setenv("XDG_DATA_HOME", dataHome) // where ONNX Runtime is
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("DARKROOM_ONNXRUNTIME", os.Getenv("DARKROOM_ONNXRUNTIME"))

@@ -115,7 +115,7 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 	case err != nil:
 		return fmt.Errorf("%w\nwhat is done is kept: mend it, and the same command goes on", err)
 	case counts.Failed > 0:
-		return &exitError{exitDeadLetters, fmt.Errorf("%d of %d lines have no picture; their records in %s say why", counts.Failed, counts.Lines, store.Path(b.Name))}
+		return &exitError{exitDeadLetters, fmt.Errorf("%d of %d lines have no picture: their records in %s say why; a line whose record is deleted is rendered again", counts.Failed, counts.Lines, store.Path(b.Name))}
 	}
 	return nil
 }

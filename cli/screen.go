@@ -26,6 +26,7 @@ type screen struct {
 	bar     *progressbar.ProgressBar // nil where stderr is no terminal
 	lines   int                      // that this run has before it
 	done    int                      // of them
+	failed  int                      // of those done
 	begun   time.Time
 	printed time.Time
 }
@@ -42,7 +43,11 @@ func (s *screen) begin(found batch.Found, store *storage.Folder) {
 	w := s.streams.Err
 	s.lines, s.begun, s.printed = found.Open(), time.Now(), time.Now()
 	if there := found.Lines - found.Open(); there > 0 {
-		fmt.Fprintf(w, "%d of %d lines are done already; %d to go\n", there, found.Lines, s.lines)
+		dead := ""
+		if found.Failed > 0 {
+			dead = fmt.Sprintf(" (%d without a picture)", found.Failed)
+		}
+		fmt.Fprintf(w, "%d of %d lines are done already%s; %d to go\n", there, found.Lines, dead, s.lines)
 	}
 	if found.Stales > 0 {
 		fmt.Fprintf(w, "%d files are of lines that the batch no longer has, and are kept: %s\n", found.Stales, paths(found.Stale, found.Stales, store))
@@ -93,6 +98,9 @@ func (s *screen) committed(e consumer.Event, store *storage.Folder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done++
+	if e.Record.Status != batch.Done {
+		s.failed++
+	}
 	if s.bar != nil {
 		_ = s.bar.Add(1) // a bar that can't be drawn is no reason to stop
 	} else if time.Since(s.printed) >= linesApart {
@@ -137,9 +145,17 @@ func (s *screen) end() {
 		_ = s.bar.Clear()
 		s.bar = nil
 	}
-	if took := time.Since(s.begun); s.done > 0 {
-		fmt.Fprintf(s.streams.Err, "%d pictures in %v, %.2f a second\n", s.done, took.Round(time.Millisecond), float64(s.done)/took.Seconds())
+	if pictures := s.done - s.failed; pictures > 0 {
+		took := time.Since(s.begun)
+		fmt.Fprintf(s.streams.Err, "%s in %v, %.2f a second\n", plural(pictures, "picture"), took.Round(time.Millisecond), float64(pictures)/took.Seconds())
 	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -128,7 +128,7 @@ func (c *Consumer) line(ctx context.Context, b batch.Batch, l batch.Line) error 
 func (c *Consumer) failed(ctx context.Context, commit batch.Commit, l batch.Line, before batch.Attempts, cause error) (record *batch.Record, err error) {
 	now := batch.Attempts{Count: before.Count + 1, Errors: append(before.Errors, cause.Error())}
 	now.Errors = now.Errors[max(0, len(now.Errors)-3):]
-	c.cfg.Log.Warn("a job failed", "batch", commit.Batch.Name, "line", l.Index, "id", l.Spec.ID, "attempt", now.Count, "error", cause)
+	c.cfg.Log.Info("a job failed", "batch", commit.Batch.Name, "line", l.Index, "id", l.Spec.ID, "attempt", now.Count, "error", cause)
 	class, limit := classify(cause, c.cfg.Attempts)
 	if now.Count < limit {
 		if err := c.cfg.Queue.SetAttempts(ctx, commit.Batch, l.Index, now); err != nil {
