@@ -5,10 +5,10 @@
 package producer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/producer/batch"
@@ -33,7 +33,7 @@ type Config struct {
 }
 
 // Manifest is a batch whose lines are all checked. It lies in a temporary
-// folder, until Close.
+// file, until Close.
 type Manifest struct {
 	Name     string
 	Digest   string // SHA-256 over the shards, 64 hex digits
@@ -44,7 +44,7 @@ type Manifest struct {
 	spool *spool
 }
 
-// Close removes the temporary folder.
+// Close removes the temporary file.
 func (m *Manifest) Close() error { return m.spool.close() }
 
 // Put brings the manifest into the store, and opens the batch: batch.json is
@@ -62,18 +62,32 @@ func (m *Manifest) Put(ctx context.Context, store storage.Store) (batch.Batch, e
 	default:
 		return b, err
 	}
-	if b == there {
-		return b, b.Reopen(ctx, store)
-	}
 	for shard := range b.Shards() {
-		data, err := os.ReadFile(m.spool.shardPath(shard))
-		if err != nil {
-			return b, fmt.Errorf("reading the manifest back: %w", err)
-		}
-		// Under its digest's name, what is there is the same.
-		if err := store.PutIfAbsent(ctx, b.ShardName(shard), data); err != nil && !errors.Is(err, storage.ErrExists) {
+		if err := m.putShard(ctx, store, b, shard); err != nil {
 			return b, fmt.Errorf("putting the manifest: %w", err)
 		}
 	}
+	if b == there {
+		return b, b.Reopen(ctx, store)
+	}
 	return b, b.Save(ctx, store)
+}
+
+// putShard puts a shard where it isn't, and holds what is there, under the
+// digest's name, against it: somebody may have had a hand in it.
+func (m *Manifest) putShard(ctx context.Context, store storage.Store, b batch.Batch, shard int) error {
+	data, err := m.spool.readShard(shard)
+	if err != nil {
+		return err
+	}
+	name := b.ShardName(shard)
+	err = store.PutIfAbsent(ctx, name, data)
+	if !errors.Is(err, storage.ErrExists) {
+		return err
+	}
+	there, err := store.Get(ctx, name)
+	if err == nil && !bytes.Equal(there, data) {
+		err = fmt.Errorf("%s is not what its digest says: delete it, and it is put there anew", name)
+	}
+	return err
 }

@@ -161,13 +161,14 @@ func (k *checker) check(ctx context.Context, c *chunk) {
 	for _, line := range c.lines {
 		spec, faults := job.Decode(c.text[line.start:line.end])
 		if line.length > job.MaxLine+2 {
-			faults = job.Faults{{What: fmt.Sprintf("a line of %d bytes", line.length), Want: "want at most 1 MiB"}}
+			spec, faults = job.Spec{}, job.Faults{{What: fmt.Sprintf("a line of %d bytes", line.length), Want: "want at most 1 MiB"}}
 		}
-		if faults == nil {
-			var model job.Model
-			if model, faults = k.model(spec.Model); faults == nil {
-				spec, faults = spec.Resolve(model)
+		if spec.Model != "" { // also beside faults: all of them are told at once
+			model, more := k.model(spec.Model)
+			if more == nil {
+				spec, more = spec.Resolve(model)
 			}
+			faults = append(faults, more...)
 		}
 		if faults != nil {
 			bad = append(bad, BadLine{line.number, faults})

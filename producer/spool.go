@@ -12,22 +12,22 @@ import (
 	"hash"
 	"hash/maphash"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/producer/batch"
 )
 
-// spool is a manifest in a temporary folder, in the shards it will have in the
-// store, with the number that each line had in the batch file.
+// spool is a manifest in a temporary file, with the number that each line had
+// in the batch file.
 type spool struct {
-	dir   string
-	lines int
-	sum   hash.Hash
+	text    *os.File // the manifest's lines
+	size    int64    // of the text
+	starts  []int64  // of the shards, in the text
+	lines   int
+	sum     hash.Hash
+	numbers *os.File // of the lines in the batch file: a varint each, the difference to the one before
 
-	shard      *os.File
-	numbers    *os.File // of the lines in the batch file: a varint each, the difference to the one before
 	numbersBuf *bufio.Writer
 	last       int // number
 
@@ -36,21 +36,43 @@ type spool struct {
 }
 
 func newSpool(in string) (*spool, error) {
-	dir, err := os.MkdirTemp(in, "darkroom-manifest-")
+	text, err := nameless(in)
 	if err != nil {
 		return nil, err
 	}
-	s := &spool{dir: dir, sum: sha256.New(), seed: maphash.MakeSeed()}
-	s.numbers, err = os.Create(filepath.Join(dir, "numbers"))
+	numbers, err := nameless(in)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		text.Close()
+		return nil, err
 	}
-	s.numbersBuf = bufio.NewWriter(s.numbers)
-	return s, nil
+	return &spool{text: text, numbers: numbers, numbersBuf: bufio.NewWriter(numbers), sum: sha256.New(), seed: maphash.MakeSeed()}, nil
 }
 
-func (s *spool) shardPath(shard int) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%05d.jsonl", shard))
+// nameless creates a temporary file whose name is taken away at once, so that
+// not even a kill leaves it behind.
+func nameless(in string) (*os.File, error) {
+	file, err := os.CreateTemp(in, "darkroom-manifest-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// readShard reads a shard's lines back.
+func (s *spool) readShard(shard int) ([]byte, error) {
+	end := s.size
+	if shard+1 < len(s.starts) {
+		end = s.starts[shard+1]
+	}
+	data := make([]byte, end-s.starts[shard])
+	if _, err := s.text.ReadAt(data, s.starts[shard]); err != nil {
+		return nil, fmt.Errorf("reading the manifest back: %w", err)
+	}
+	return data, nil
 }
 
 func (s *spool) digest() string { return hex.EncodeToString(s.sum.Sum(nil)) }
@@ -58,20 +80,17 @@ func (s *spool) digest() string { return hex.EncodeToString(s.sum.Sum(nil)) }
 // write appends lines to the manifest.
 func (s *spool) write(r result) error {
 	s.sum.Write(r.text)
-	start := 0
-	for i, e := range r.entries {
+	if _, err := s.text.Write(r.text); err != nil {
+		return err
+	}
+	start := s.size
+	s.size += int64(len(r.text))
+	for _, e := range r.entries {
 		if s.lines%batch.ShardLines == 0 {
-			if err := s.nextShard(); err != nil {
-				return err
-			}
+			s.starts = append(s.starts, start)
 		}
 		s.lines++
-		if last := i == len(r.entries)-1; last || s.lines%batch.ShardLines == 0 {
-			if _, err := s.shard.Write(r.text[start:e.end]); err != nil {
-				return err
-			}
-			start = e.end
-		}
+		start = s.size - int64(len(r.text)-e.end)
 		var varint [binary.MaxVarintLen64]byte
 		if _, err := s.numbersBuf.Write(varint[:binary.PutUvarint(varint[:], uint64(e.number-s.last))]); err != nil {
 			return err
@@ -85,33 +104,10 @@ func (s *spool) write(r result) error {
 	return nil
 }
 
-func (s *spool) nextShard() (err error) {
-	if s.shard != nil {
-		err = s.shard.Close()
-	}
-	if err == nil {
-		s.shard, err = os.Create(s.shardPath(s.lines / batch.ShardLines))
-	}
-	return err
-}
-
 // finish ends the writing.
-func (s *spool) finish() error {
-	err := s.numbersBuf.Flush()
-	if s.shard != nil && err == nil {
-		err = s.shard.Close()
-		s.shard = nil
-	}
-	return err
-}
+func (s *spool) finish() error { return s.numbersBuf.Flush() }
 
-func (s *spool) close() error {
-	if s.shard != nil {
-		s.shard.Close()
-	}
-	s.numbers.Close()
-	return os.RemoveAll(s.dir)
-}
+func (s *spool) close() error { return errors.Join(s.text.Close(), s.numbers.Close()) }
 
 // duplicates finds the lines whose id an earlier line has. It names the first
 // of them, and says how many more there are. Hashes of ids only tell where to
@@ -127,10 +123,10 @@ func (s *spool) duplicates(ctx context.Context) (bad []BadLine, more int, err er
 	numbers := bufio.NewReader(s.numbers)
 	seen := make(map[string]int) // id: its first line
 	number := 0
-	for shard := range (s.lines + batch.ShardLines - 1) / batch.ShardLines {
-		data, err := os.ReadFile(s.shardPath(shard))
+	for shard := range s.starts {
+		data, err := s.readShard(shard)
 		if err != nil {
-			return nil, 0, fmt.Errorf("reading the manifest back: %w", err)
+			return nil, 0, err
 		}
 		for line := range bytes.Lines(data) {
 			if err := ctx.Err(); err != nil {
