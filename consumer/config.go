@@ -64,6 +64,7 @@ type Event struct {
 	Batch   string
 	Record  batch.Record // its Timing says how long the picture took
 	Picture string       // the object's name in the store; empty for a dead letter
+	Name    string       // the record's
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/producer/batch"
 	"github.com/hibiken/asynq"
 )
 
@@ -57,7 +58,7 @@ func classify(err error, attempts int) (class string, limit int) {
 // hopeless tells errors of a store that mend themselves from those that
 // somebody has to mend.
 func hopeless(err error) bool {
-	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+	for _, e := range []error{batch.ErrDamaged, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -218,10 +218,11 @@ func (c *Consumer) committed(b batch.Batch, l batch.Line, r batch.Record) {
 	if err := c.cfg.Queue.Mark(c.ending, b, l.Index, r.Status); err != nil {
 		c.cfg.Log.Debug("progress is behind", "error", err)
 	}
+	c.cfg.Log.Debug("a line has its record", "batch", b.Name, "line", l.Index, "status", r.Status)
 	if c.cfg.Committed == nil {
 		return
 	}
-	e := Event{Batch: b.Name, Record: r}
+	e := Event{Batch: b.Name, Record: r, Name: b.RecordName(l)}
 	if r.Status == batch.Done {
 		e.Picture = b.PictureName(l)
 	}

@@ -152,6 +152,10 @@ func (c Commit) found(ctx context.Context, l Line) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("looking for the picture: %w", err)
 	}
+	if !whole(data, Ext(l.Spec.Format)) {
+		err := fmt.Errorf("%d bytes are no whole %s file", len(data), Ext(l.Spec.Format))
+		return Record{}, fmt.Errorf("a picture without a record: %w", damaged(c.Batch.PictureName(l), err, "and run again: it is rendered anew"))
+	}
 	return c.describe(l, data), nil
 }
 

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"sync/atomic"
 
@@ -48,18 +49,11 @@ func (q *Queue) Feed(ctx context.Context, store storage.Store, b Batch, shard in
 func (b Batch) open(ctx context.Context, store storage.Store, shard int, lines [][]byte) ([]int, error) {
 	first, end := b.shardRange(shard)
 	recorded := make([]bool, end-first)
-	for o, err := range b.objects(ctx, store, b.shardPrefix(shard)) {
+	for line, err := range b.recorded(ctx, store, shard, lines) {
 		if err != nil {
 			return nil, err
 		}
-		if o.ext != "json" || o.index < first || o.index >= end {
-			continue
-		}
-		line, err := decodeLine(o.index, lines[o.index-first])
-		if err != nil {
-			return nil, err
-		}
-		recorded[o.index-first] = recorded[o.index-first] || line.Key.Short() == o.key
+		recorded[line.Index-first] = true
 	}
 	var open []int
 	for i, has := range recorded {
@@ -68,6 +62,28 @@ func (b Batch) open(ctx context.Context, store storage.Store, shard int, lines [
 		}
 	}
 	return open, nil
+}
+
+// recorded yields the lines of a shard that have a record.
+func (b Batch) recorded(ctx context.Context, store storage.Store, shard int, lines [][]byte) iter.Seq2[Line, error] {
+	first, end := b.shardRange(shard)
+	return func(yield func(Line, error) bool) {
+		for o, err := range b.objects(ctx, store, b.shardPrefix(shard)) {
+			if err == nil && (o.ext != "json" || o.index < first || o.index >= end) {
+				continue
+			}
+			var line Line
+			if err == nil {
+				line, err = decodeLine(o.index, lines[o.index-first])
+			}
+			if err == nil && line.Key.Short() != o.key {
+				continue // of a line that is no longer in the manifest
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // parallel calls do for 0 .. n-1, begun in this order, from some goroutines,

@@ -31,9 +31,21 @@ func inspect(data []byte) (width, height int, madeWith *job.MadeWith) {
 	return width, height, said.MadeWith
 }
 
+// whole tells whether a file has the beginning and the end of its format.
+func whole(data []byte, ext string) bool {
+	ends := map[string][2]string{
+		"png": {pngSignature, "IEND\xaeB`\x82"},
+		"jpg": {"\xff\xd8", "\xff\xd9"},
+		"npy": {"\x93NUMPY", ""},
+	}[ext]
+	return bytes.HasPrefix(data, []byte(ends[0])) && bytes.HasSuffix(data, []byte(ends[1]))
+}
+
+const pngSignature = "\x89PNG\r\n\x1a\n"
+
 // pngText returns a PNG's text under a keyword.
 func pngText(data []byte, keyword string) ([]byte, bool) {
-	rest, ok := bytes.CutPrefix(data, []byte("\x89PNG\r\n\x1a\n"))
+	rest, ok := bytes.CutPrefix(data, []byte(pngSignature))
 	for ok && len(rest) >= 12 {
 		size, kind := binary.BigEndian.Uint32(rest), string(rest[4:8])
 		if uint64(size) > uint64(len(rest)-12) {

@@ -75,11 +75,12 @@ func Open(ctx context.Context, store storage.Store, name string) (Batch, error) 
 	if err != nil {
 		return Batch{}, fmt.Errorf("opening batch %s: %w", name, err)
 	}
-	if err := json.Unmarshal(data, &b); err != nil {
-		return Batch{}, fmt.Errorf("opening batch %s: reading %s: %w", name, b.file(), err)
+	err = json.Unmarshal(data, &b)
+	if err == nil && (len(b.Manifest) != 64 || b.Lines < 1 || b.Lines > MaxLines) {
+		err = errors.New("it names no manifest")
 	}
-	if len(b.Manifest) != 64 || b.Lines < 1 || b.Lines > MaxLines {
-		return Batch{}, fmt.Errorf("opening batch %s: %s names no manifest", name, b.file())
+	if err != nil {
+		return Batch{}, fmt.Errorf("opening batch %s: %w", name, damaged(b.file(), err, "and run again: it is written anew"))
 	}
 	return b, nil
 }
@@ -226,6 +227,14 @@ func (b Batch) parseObject(name string) (object, bool) {
 		return object{}, false
 	}
 	return object{name, index, stem[9:], ext}, true
+}
+
+// ErrDamaged is the cause of errors about an object that somebody else, or a
+// broken disk, has made unreadable: a crash of darkroom doesn't.
+var ErrDamaged = errors.New("damaged")
+
+func damaged(name string, err error, then string) error {
+	return fmt.Errorf("%s is %w (%v); delete it, %s", name, ErrDamaged, err, then)
 }
 
 // isAbsent tells an object that isn't there from a store that can't be asked.

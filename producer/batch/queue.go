@@ -72,6 +72,15 @@ func (redisLog) Printf(ctx context.Context, format string, args ...any) {
 	slog.DebugContext(ctx, fmt.Sprintf(format, args...))
 }
 
+// CheckURL says what is wrong with the URL of a Redis, without reaching it.
+func CheckURL(rawURL string) error {
+	if rawURL == "" {
+		return nil
+	}
+	_, err := parseURL(rawURL)
+	return err
+}
+
 func parseURL(rawURL string) (*redis.Options, error) {
 	const want = "want redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path/to/socket"
 	u, err := url.Parse(rawURL)

@@ -69,11 +69,12 @@ func readRecord(ctx context.Context, store storage.Store, name string) (Record, 
 		return Record{}, fmt.Errorf("reading a record: %w", err)
 	}
 	var r Record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("reading record %s: %w", name, err)
+	err = json.Unmarshal(data, &r)
+	if err == nil && r.Status != Done && r.Status != Failed {
+		err = fmt.Errorf("unknown status %q", r.Status)
 	}
-	if r.Status != Done && r.Status != Failed {
-		return Record{}, fmt.Errorf("reading record %s: unknown status %q", name, r.Status)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading a record: %w", damaged(name, err, "and run again: the picture beside it gets a new one"))
 	}
 	return r, nil
 }
