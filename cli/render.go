@@ -25,6 +25,7 @@ type renderCommand struct {
 	Batch  string `arg:"" optional:"" placeholder:"BATCH.jsonl" help:"A file with one job, a JSON object, a line; - reads them from stdin."`
 	Output string `short:"o" required:"" placeholder:"DIR" help:"The folder that the pictures go to, below the batch's name."`
 	Name   string `help:"The batch's name; left out: the file's without its extension."`
+	Retry  bool   `help:"Give lines that ended without a picture another try."`
 	Seed   uint64 `help:"The batch's seed: a line without a seed of its own has this plus its index."`
 
 	Line lineFlags `embed:"" group:"One prompt instead of a batch file:"`
@@ -51,11 +52,17 @@ type lineFlags struct {
 	Format         *string  `json:"format,omitempty" placeholder:"NAME" help:"png, jpeg or npy (the latent)."`
 }
 
-// Patience is how long a render waits for a disk or a Redis that fails before
+// promptName is the batch's name where there is no batch file.
+const promptName = "prompt"
+
+// patience is how long a render waits for a disk or a Redis that fails before
 // it gives up: all that is done is kept, and the same command goes on.
 const patience = 10 * time.Second
 
 func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
+	if err := c.check(); err != nil {
+		return usage(err)
+	}
 	in, source, err := c.input(streams.In)
 	if err != nil {
 		return usage(err)
@@ -93,8 +100,11 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 	}
 	defer queue.Close()
 	b, err := manifest.Put(ctx, store)
+	if err == nil && c.Retry {
+		_, err = batch.Retry(ctx, store, b)
+	}
 	if err != nil {
-		return cutOff(ctx, err)
+		return cutOff(ctx, fmt.Errorf("%s: %w", store.Dir(), err))
 	}
 	renderer := pipeline.New(runtime, library, Version)
 	defer renderer.Close()
@@ -102,9 +112,13 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Jobs == 0 {
 		c.Jobs = runtime.Lanes()
 	}
+	var lost int
 	counts, err := consumer.Run(ctx, consumer.Config{
 		Store: store, Queue: queue, Renderer: renderer, Jobs: c.Jobs, Patience: patience, Log: log,
-		Opened:    func(found batch.Found) { screen.begin(found, store) },
+		Opened: func(found batch.Found) {
+			lost = found.Losses
+			screen.begin(b.Name, found, store)
+		},
 		Committed: func(e consumer.Event) { screen.committed(e, store) },
 		Step:      func(_, step, steps int) { screen.step(step, steps) },
 	}, b)
@@ -113,11 +127,24 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 	case ctx.Err() != nil && counts.Open() > 0:
 		return &exitError{exitCutOff, fmt.Errorf("cut off with %d of %d lines done; the same command goes on from there", counts.Lines-counts.Open(), counts.Lines)}
 	case err != nil:
-		return fmt.Errorf("%w\nwhat is done is kept: mend it, and the same command goes on", err)
+		return fmt.Errorf("%s: %w\nwhat is done is kept: mend it, and the same command goes on", store.Dir(), err)
 	case counts.Failed > 0:
-		return &exitError{exitDeadLetters, fmt.Errorf("%d of %d lines have no picture: their records in %s say why; a line whose record is deleted is rendered again", counts.Failed, counts.Lines, store.Path(b.Name))}
+		return &exitError{exitDeadLetters, fmt.Errorf("%d of %d lines have no picture: their records in %s say why; --retry gives them another try", counts.Failed, counts.Lines, store.Path(b.Name))}
+	case lost > 0:
+		return &exitError{exitDeadLetters, fmt.Errorf("%d of %d lines have lost their picture", lost, counts.Lines)}
 	}
 	return nil
+}
+
+// check finds what is wrong with the flags by themselves.
+func (c *renderCommand) check() error {
+	if scheme, _, ok := strings.Cut(c.Output, "://"); ok {
+		return fmt.Errorf("--output %s: only folders are built yet, no %s stores", c.Output, scheme)
+	}
+	if c.Jobs < 0 {
+		return fmt.Errorf("--jobs %d: want 1 or more, or leave it out", c.Jobs)
+	}
+	return batch.CheckURL(c.Redis)
 }
 
 // input opens the batch file, or makes one of the prompt, and settles the
@@ -133,7 +160,7 @@ func (c *renderCommand) input(stdin io.Reader) (in io.ReadCloser, source string,
 		if err != nil {
 			return nil, "", fmt.Errorf("the prompt's flags: %w", err)
 		}
-		in, source, name = io.NopCloser(bytes.NewReader(line)), "--prompt", "prompt"
+		in, source, name = io.NopCloser(bytes.NewReader(line)), "--prompt", promptName
 	case prompted:
 		return nil, "", fmt.Errorf("--prompt and the flags of its group are for one picture without a batch file: with %s, they go into its lines", c.Batch)
 	case c.Batch == "-":

@@ -36,8 +36,8 @@ func newScreen(streams Streams) *screen { return &screen{streams: streams} }
 // linesApart is the time between two lines where there is no bar.
 const linesApart = 10 * time.Second
 
-// begin says what is there already and begins to count the rest.
-func (s *screen) begin(found batch.Found, store *storage.Folder) {
+// begin says what is there already of a batch and begins to count the rest.
+func (s *screen) begin(name string, found batch.Found, store *storage.Folder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.streams.Err
@@ -47,25 +47,27 @@ func (s *screen) begin(found batch.Found, store *storage.Folder) {
 		if found.Failed > 0 {
 			dead = fmt.Sprintf(" (%d without a picture)", found.Failed)
 		}
-		fmt.Fprintf(w, "%d of %d lines are done already%s; %d to go\n", there, found.Lines, dead, s.lines)
+		fmt.Fprintf(w, "%d of %d lines are done already%s, in %s; %d to go\n", there, found.Lines, dead, store.Path(name), s.lines)
 	}
-	if found.Stales > 0 {
-		fmt.Fprintf(w, "%d files are of lines that the batch no longer has, and are kept: %s\n", found.Stales, paths(found.Stale, found.Stales, store))
+	if found.Stales > 0 && name != promptName { // each new prompt is a new batch
+		fmt.Fprintf(w, "kept, though the batch no longer has their lines: %s\n", paths(found.Stale, found.Stales, store))
 	}
 	if found.Losses > 0 {
-		fmt.Fprintf(w, "%d records say done and their pictures are gone; delete those records to have them rendered again: %s\n", found.Losses, paths(found.Lost, found.Losses, store))
+		fmt.Fprintf(w, "done, but the picture is gone; delete the record, and it is rendered again: %s\n", paths(found.Lost, found.Losses, store))
 	}
 	if s.lines > 0 && isTerminal(w) {
 		s.bar = progressbar.NewOptions(s.lines,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetWidth(30),
 			progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(),
 			progressbar.OptionSetItsString("pictures"),
 			progressbar.OptionSetRenderBlankState(true),
 			progressbar.OptionClearOnFinish(),
 			progressbar.OptionThrottle(50*time.Millisecond),
 		)
+		if s.lines > 1 {
+			progressbar.OptionShowIts()(s.bar)
+		}
 	}
 }
 
@@ -93,7 +95,7 @@ func (s *screen) committed(e consumer.Event, store *storage.Folder) {
 		if e.Record.ID != "" {
 			id = " (" + e.Record.ID + ")"
 		}
-		fmt.Fprintf(s.streams.Err, "line %d%s has no picture: %s: %s\n", e.Record.Index, id, e.Record.Class, e.Record.Error)
+		fmt.Fprintf(s.streams.Err, "no picture%s: %s: %s: %s\n", id, store.Path(e.Name), e.Record.Class, e.Record.Error)
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
