@@ -19,7 +19,10 @@ lint:
 	go vet ./...
 
 bench: onnxruntime
-	go test -run '^$$' -bench . -benchtime 3x ./...
+	go test -run '^$$' -bench 'Picture|Step' -benchtime 20x ./pipeline
+	go test -run '^$$' -bench FirstPicture -benchtime 5x .
+	go test -run '^$$' -bench Manifest -benchtime 1x ./producer
+	go test -run '^$$' -bench 'Feed|Job' -benchtime 1x ./producer/batch ./consumer
 
 onnxruntime:
 	@deploy/onnxruntime.sh >/dev/null
