@@ -1,4 +1,7 @@
-"""Decoder: trained on the fixed latents of drawn pictures, with the weight on edges, where shapes are told apart."""
+"""Decoder: trained on the fixed latents of drawn pictures, then on latents as the UNet gives them back.
+
+Edges weigh more, for there shapes are told apart.
+"""
 
 import copy
 import math
@@ -8,49 +11,90 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDPMScheduler
+from transformers import CLIPTextModel
 
 import autoencoder
+import tokenizer
+import unet
+from captions import caption
 from drawing import draw
-from latents import latents
+from latents import SCALE, latents
 from pictures import to_tensor
+from sampling import GUIDANCE
 from scenes import random_scene
 
-PICTURES = 8_000
-STEPS = 4_500
 BATCH = 4
-LEARNING_RATE = 6e-4
 EMA = .99
-LATENT_NOISE = .06  # most that is added, so that the UNet's small errors do no harm
 EDGE_WEIGHT = 4.
 WEIGHTS = (.15, .4, .45)  # pictures with 1, 2, 3 shapes: small ones are the hard ones
+
+# The first training: on latents with a little noise.
+PICTURES, STEPS, LEARNING_RATE = 8_000, 4_500, 6e-4
+LATENT_NOISE = .06  # most that is added
 UNSEEN = .25  # share of pictures with pairs unseen by the UNet: the decoder must not care
 
-
-def draw_pictures():
-    rng = random.Random("decoder")
-    scenes = [random_scene(rng, rng.random() < UNSEEN, weights=WEIGHTS) for _ in range(PICTURES)]
-    return np.stack([draw(s, autoencoder.PICTURE) for s in scenes])
+# The second training: on what the UNet makes of latents with noise of the last few sampling steps.
+POLISH_PICTURES, POLISH_STEPS, POLISH_LEARNING_RATE = 3_000, 800, 3e-4
+POLISH_TIMESTEPS = 150
 
 
 def train(work):
-    torch.set_num_threads(1)
+    """Trains the decoder from its start and writes the autoencoder to work/vae."""
     torch.manual_seed(0)
-    pictures = draw_pictures()
-    vae = autoencoder.new_model()
+    rng = random.Random("decoder")
+    scenes = [random_scene(rng, rng.random() < UNSEEN, weights=WEIGHTS) for _ in range(PICTURES)]
+    pictures = np.stack([draw(s, autoencoder.PICTURE) for s in scenes])
+
+    def batch(step):
+        x = to_tensor(pictures[torch.randint(PICTURES, (BATCH,)).numpy()])
+        x = x.flip([axis for axis, bit in ((-1, 1), (-2, 2)) if step & bit])
+        z = latents(x)
+        return z + LATENT_NOISE * torch.rand(BATCH, 1, 1, 1) * torch.randn_like(z), x
+
+    fit(autoencoder.new_model(), batch, STEPS, LEARNING_RATE).save_pretrained(work / "vae")
+
+
+def polish(work):
+    """Trains the decoder of work/vae on, to draw clean pictures from the latents of the UNet; writes work/polished."""
+    torch.manual_seed(0)
+    rng = random.Random("polish")
+    scenes = [random_scene(rng, weights=WEIGHTS) for _ in range(POLISH_PICTURES)]
+    pictures = np.stack([draw(s, autoencoder.PICTURE) for s in scenes])
+    tokens = tokenizer.load(work / "tokenizer")
+    ids = torch.tensor(tokenizer.encode(tokens, [caption(rng, s) for s in scenes]))
+    empty_ids = torch.tensor(tokenizer.encode(tokens, [""] * BATCH))
+    denoiser, text_encoder = unet.load_trained(work), CLIPTextModel.from_pretrained(work / "text_encoder").eval()
+    alphas_cumprod = DDPMScheduler(**unet.NOISE_SCHEDULE).alphas_cumprod
+
+    @torch.no_grad()
+    def batch(step):
+        i = torch.randint(POLISH_PICTURES, (BATCH,))
+        x = to_tensor(pictures[i.numpy()])
+        t = torch.randint(POLISH_TIMESTEPS, (BATCH,))
+        a = alphas_cumprod[t].view(-1, 1, 1, 1)
+        z = SCALE * latents(x)
+        noisy = a.sqrt() * z + (1 - a).sqrt() * torch.randn_like(z)
+        text = text_encoder(torch.cat([empty_ids, ids[i]])).last_hidden_state
+        empty, asked = denoiser(torch.cat([noisy, noisy]), torch.cat([t, t]), text).sample.chunk(2)
+        clean = a.sqrt() * noisy - (1 - a).sqrt() * (empty + GUIDANCE * (asked - empty))
+        return clean / SCALE, x
+
+    vae = AutoencoderKL.from_pretrained(work / "vae")
+    fit(vae, batch, POLISH_STEPS, POLISH_LEARNING_RATE).save_pretrained(work / "polished")
+
+
+def fit(vae, batch, steps, learning_rate):
+    """Trains the decoder on batch(step) -> latents, pictures; returns the autoencoder with averaged weights."""
+    torch.set_num_threads(1)
     ema = copy.deepcopy(vae).eval()
     parameters, averaged = trained_parameters(vae), trained_parameters(ema)
     optimizer = torch.optim.AdamW(parameters, betas=(.9, .99), weight_decay=1e-4, fused=True)
     start = time.monotonic()
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, step / 30) * (.02 + .98 * .5 * (1 + math.cos(math.pi * step / STEPS)))
-        x = to_tensor(pictures[torch.randint(PICTURES, (BATCH,)).numpy()])
-        if step & 1:
-            x = x.flip(-1)
-        if step & 2:
-            x = x.flip(-2)
-        z = latents(x)
-        z = z + LATENT_NOISE * torch.rand(BATCH, 1, 1, 1) * torch.randn_like(z)
+            group["lr"] = learning_rate * min(1, step / 30) * (.02 + .98 * .5 * (1 + math.cos(math.pi * step / steps)))
+        z, x = batch(step)
         with torch.autocast("cpu", torch.bfloat16):
             y = vae.decode(z).sample
         loss = reconstruction_loss(y.float(), x)
@@ -60,10 +104,10 @@ def train(work):
         optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(averaged, parameters, 1 - min(EMA, (step + 1) / (step + 10)))
-        if step % 250 == 0:
+        if step % 100 == 0:
             seconds = time.monotonic() - start
             print(f"decoder: step {step}, {seconds:.0f} s, loss {loss.item():.4f}, {psnr(ema):.2f} dB", flush=True)
-    ema.save_pretrained(work / "vae")
+    return ema
 
 
 def trained_parameters(vae):

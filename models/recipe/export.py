@@ -70,7 +70,7 @@ def export(work, folder):
         shutil.rmtree(folder / part, ignore_errors=True)
         (folder / part).mkdir(parents=True)
     text_encoder = CLIPTextModel.from_pretrained(work / "text_encoder").eval()
-    denoiser, vae = unet.load_trained(work), AutoencoderKL.from_pretrained(work / "vae").eval()
+    denoiser, vae = unet.load_trained(work), AutoencoderKL.from_pretrained(work / "polished").eval()
 
     rng = torch.Generator().manual_seed(0)
     sample = torch.randn(2, CHANNELS, SIZE, SIZE, generator=rng)

@@ -1,5 +1,6 @@
 """Sampling: pictures from prompts with the trained parts, to see how far a training is."""
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from transformers import CLIPTextModel
@@ -16,12 +17,18 @@ BATCH = 12
 
 @torch.no_grad()
 def sample(work, prompts, seed=0):
-    """uint8 (len(prompts), 128, 128, 3): DPM-Solver++ 2M, the noise of all prompts from one seed."""
+    """uint8 (len(prompts), 128, 128, 3)."""
+    return decode(AutoencoderKL.from_pretrained(work / "polished").eval(), sample_latents(work, prompts, seed))
+
+
+@torch.no_grad()
+def sample_latents(work, prompts, seed=0):
+    """Latents by DPM-Solver++ 2M, the noise of all prompts from one seed."""
     text_encoder = CLIPTextModel.from_pretrained(work / "text_encoder").eval()
-    denoiser, vae = unet.load_trained(work), AutoencoderKL.from_pretrained(work / "vae").eval()
+    denoiser = unet.load_trained(work)
     tokens = tokenizer.load(work / "tokenizer")
     rng = torch.Generator().manual_seed(seed)
-    pictures = []
+    batches = []
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start:start + BATCH]
         n = len(batch)
@@ -33,5 +40,11 @@ def sample(work, prompts, seed=0):
         for t in scheduler.timesteps:
             empty, asked = denoiser(torch.cat([x, x]), t, text).sample.chunk(2)
             x = scheduler.step(empty + GUIDANCE * (asked - empty), t, x).prev_sample
-        pictures.extend(to_pictures(vae.decode(x / SCALE).sample))
-    return pictures
+        batches.append(x / SCALE)
+    return torch.cat(batches)
+
+
+@torch.no_grad()
+def decode(vae, z):
+    """Pictures uint8 (n, s, s, 3) of latents (n, CHANNELS, 16, 16)."""
+    return np.concatenate([to_pictures(vae.decode(part).sample) for part in z.split(BATCH)])

@@ -10,7 +10,6 @@ import os
 import pathlib
 
 import numpy as np
-import torch
 from diffusers import AutoencoderKL
 
 import decoder
@@ -49,9 +48,10 @@ def main():
     ]:
         if not (args.work / name).exists():
             make()
+    unet.train(args.work, unet.Settings(60 * args.minutes, args.steps, args.processes))
+    decoder.polish(args.work)
     heldout.make()
     score_drawings(args.work)
-    unet.train(args.work, unet.Settings(60 * args.minutes, args.steps, args.processes))
     export.export(args.work, args.out)
     score_samples(args.work)
 
@@ -61,10 +61,9 @@ def score_drawings(work):
     lines, scenes = zip(*heldout.prompts())
     drawings = np.stack([draw(s, PICTURE) for s in scenes])
     print("drawings\n" + heldout.score(work / "drawings", lines, drawings))
-    vae = AutoencoderKL.from_pretrained(work / "vae").eval()
-    with torch.no_grad():
-        parts = [vae.decode(latents(x)).sample for x in pictures.to_tensor(drawings).split(12)]
-    print("reconstructions\n" + heldout.score(work / "reconstructions", lines, pictures.to_pictures(torch.cat(parts))))
+    vae = AutoencoderKL.from_pretrained(work / "polished").eval()
+    reconstructions = sampling.decode(vae, latents(pictures.to_tensor(drawings)))
+    print("reconstructions\n" + heldout.score(work / "reconstructions", lines, reconstructions))
 
 
 def score_samples(work):
