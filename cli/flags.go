@@ -26,12 +26,7 @@ func (f modelFlags) library(log *slog.Logger) (*pipeline.Library, error) {
 type runtimeFlags struct {
 	ONNXRuntime string `name:"onnxruntime" env:"DARKROOM_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime's shared library; left out: where deploy/onnxruntime.sh puts it."`
 	Device      string `env:"DARKROOM_DEVICE" enum:"auto,tensorrt,cuda,cpu" default:"auto" help:"auto (the first that works), tensorrt, cuda or cpu."`
-}
-
-// device is a runtime that knows how many calls at a time fill it.
-type device interface {
-	pipeline.Runtime
-	Lanes() int
+	Rows        int    `placeholder:"N" help:"The most rows of a call of the UNet; left out: what suits the device."`
 }
 
 // logFlags say how much is told.

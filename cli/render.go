@@ -110,7 +110,7 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 	defer renderer.Close()
 
 	if c.Jobs == 0 {
-		c.Jobs = runtime.Lanes()
+		c.Jobs = runtime.Device().Jobs()
 	}
 	var lost int
 	counts, err := consumer.Run(ctx, consumer.Config{

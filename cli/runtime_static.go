@@ -5,8 +5,10 @@ package cli
 import (
 	"errors"
 	"log/slog"
+
+	"github.com/darkroom/darkroom/pipeline"
 )
 
-func (f runtimeFlags) openRuntime(*slog.Logger) (device, error) {
+func (f runtimeFlags) openRuntime(*slog.Logger) (pipeline.Runtime, error) {
 	return nil, errors.New("this darkroom is a static binary, which can't load ONNX Runtime: to render, build it with a C compiler and CGO_ENABLED=1")
 }

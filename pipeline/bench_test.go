@@ -122,7 +122,8 @@ func (still) Load(pipeline.GraphFile) (pipeline.Graph, error) { return still{}, 
 func (still) Interruptible(ctx context.Context) (context.Context, func(), error) {
 	return ctx, func() {}, nil
 }
-func (still) MadeWith() job.MadeWith { return job.MadeWith{} }
+func (still) Device() pipeline.Device { return pipeline.Device{Lanes: 2, Rows: 4} }
+func (still) MadeWith() job.MadeWith  { return job.MadeWith{} }
 func (still) Bind(_, _ []pipeline.Tensor) (pipeline.Call, error) {
 	return stillCall{}, nil
 }

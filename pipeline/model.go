@@ -19,13 +19,13 @@ type model struct {
 }
 
 // loadModel loads a model's graphs, all at a time.
-func loadModel(runtime Runtime, f *folder, log *slog.Logger) (*model, error) {
+func loadModel(l *lanes, f *folder, log *slog.Logger) (*model, error) {
 	m := &model{folder: f}
 	var errs [3]error
 	var wait sync.WaitGroup
-	wait.Go(func() { m.unet, errs[0] = loadUNet(runtime, f) })
-	wait.Go(func() { m.text, errs[1] = loadTextEncoder(runtime, f, log) })
-	wait.Go(func() { m.vae, errs[2] = loadDecoder(runtime, f) })
+	wait.Go(func() { m.unet, errs[0] = loadUNet(l, f) })
+	wait.Go(func() { m.text, errs[1] = loadTextEncoder(l, f, log) })
+	wait.Go(func() { m.vae, errs[2] = loadDecoder(l, f) })
 	wait.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		m.close()

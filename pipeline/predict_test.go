@@ -43,26 +43,26 @@ func TestPredict(t *testing.T) {
 		inputs := []Port{
 			{Name: sampleInput, Dims: []int64{-1, 1, -1, -1}}, {Name: timestepInput, Dims: c.timestep}, {Name: textInput, Dims: []int64{-1, -1, 2}},
 		}
-		u := &unet{channels: 1, graph: &loadedGraph{Graph: script, inputs: inputs, output: Port{Name: "out_sample"}}}
+		u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: script, inputs: inputs, output: Port{Name: "out_sample"}}}
 		if err := u.check(inputs, false); err != nil {
 			t.Fatal(err)
 		}
-		var rows []Row
+		var rows []task
 		for i, timestep := range []float32{9, 9, 5} {
-			rows = append(rows, Row{
+			rows = append(rows, task{row: &Row{
 				Sample: []float32{float32(i + 1), 7}, Height: 1, Width: 2, Timestep: timestep,
 				Text: make([]float32, 6), Tokens: 3, Out: make([]float32, 2),
-			})
+			}})
 		}
-		if err := u.Predict(t.Context(), rows); err != nil {
+		if err := u.predict(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.EqualFunc(script.calls, c.want, slices.Equal) {
 			t.Errorf("%s: the calls' timesteps are %v, want %v", name, script.calls, c.want)
 		}
-		for i, row := range rows {
-			if !slices.Equal(row.Out, row.Sample) {
-				t.Errorf("%s: row %d got %v", name, i, row.Out)
+		for i, task := range rows {
+			if !slices.Equal(task.row.Out, task.row.Sample) {
+				t.Errorf("%s: row %d got %v", name, i, task.row.Out)
 			}
 		}
 	}
@@ -72,10 +72,10 @@ func TestIdleCallsAreBounded(t *testing.T) {
 	inputs := []Port{
 		{Name: sampleInput, Dims: []int64{-1, 1, -1, -1}}, {Name: timestepInput, Dims: []int64{-1}}, {Name: textInput, Dims: []int64{-1, -1, 2}},
 	}
-	u := &unet{channels: 1, graph: &loadedGraph{Graph: &scripted{}, inputs: inputs}}
+	u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: &scripted{}, inputs: inputs}}
 	for size := range 3 * maxIdle {
-		row := Row{Sample: make([]float32, size+1), Height: 1, Width: size + 1, Text: make([]float32, 2), Tokens: 1, Out: make([]float32, size+1)}
-		if err := u.Predict(t.Context(), []Row{row}); err != nil {
+		row := &Row{Sample: make([]float32, size+1), Height: 1, Width: size + 1, Text: make([]float32, 2), Tokens: 1, Out: make([]float32, size+1)}
+		if err := u.predict(t.Context(), []task{{row: row}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,17 +7,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/darkroom/darkroom/pipeline/engine"
 	"github.com/darkroom/darkroom/pipeline/imaging"
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/pipeline/noise"
 	"github.com/darkroom/darkroom/pipeline/sampler"
 )
 
-// Renderer renders jobs. It is safe for concurrent use: on a CPU as many
-// renders at a time as there are cores use it best. Models are loaded when a
-// job first asks for them and stay.
+// Renderer renders jobs. It is safe for concurrent use: renders under way share
+// the device's calls, and [Device.Jobs] of them fill it. Models are loaded when
+// a job first asks for them and stay.
 type Renderer struct {
-	runtime  Runtime
+	lanes    *lanes
 	library  *Library
 	madeWith job.MadeWith
 	models   flights[string, *model] // by digest
@@ -27,14 +28,20 @@ type Renderer struct {
 func New(runtime Runtime, library *Library, version string) *Renderer {
 	madeWith := runtime.MadeWith()
 	madeWith.Darkroom = version
-	return &Renderer{runtime: runtime, library: library, madeWith: madeWith}
+	return &Renderer{lanes: newLanes(runtime), library: library, madeWith: madeWith}
 }
 
 // MadeWith says what a picture's bits depend on beside its job.
 func (r *Renderer) MadeWith() job.MadeWith { return r.madeWith }
 
 // Close frees the models. No render may be under way.
-func (r *Renderer) Close() { r.models.all(func(m *model) { m.close() }) }
+func (r *Renderer) Close() {
+	r.lanes.close()
+	r.models.all(func(m *model) { m.close() })
+}
+
+// Stats says how full the device was since New.
+func (r *Renderer) Stats() engine.Stats { return r.lanes.engine.Stats() }
 
 // Render draws the picture of a resolved job. After every evaluation of the
 // network it calls progress, unless that is nil, with how many of all are done.
@@ -45,11 +52,6 @@ func (r *Renderer) Render(ctx context.Context, spec job.Spec, progress func(done
 	if spec.Kind != job.Generate {
 		return job.Picture{}, job.Bad(fmt.Errorf("kind %q is not built yet", spec.Kind))
 	}
-	ctx, release, err := r.runtime.Interruptible(ctx)
-	if err != nil {
-		return job.Picture{}, err
-	}
-	defer release()
 	picture, err := r.generate(ctx, spec, progress)
 	if err != nil && errors.Is(err, ErrOutOfMemory) {
 		err = &job.Failure{Class: job.OutOfMemory, Err: err}
@@ -116,7 +118,7 @@ func (r *Renderer) model(ctx context.Context, ref string) (*model, error) {
 		if len(f.unused) > 0 {
 			r.library.log.Info("parts of the model are not used", "model", f.Name, "parts", strings.Join(f.unused, ", "))
 		}
-		return loadModel(r.runtime, f, r.library.log)
+		return loadModel(r.lanes, f, r.library.log)
 	})
 }
 
@@ -154,7 +156,12 @@ func (r *Renderer) denoise(ctx context.Context, m *model, spec job.Spec, text, n
 		latent[i] *= sigma
 	}
 	state := plan.Begin(latent, 0, generator)
-	denoiser := newGuided(m.unet, spec, state, plan.Evaluations(), row, negative)
+	seat, err := r.lanes.join(m.unet, row)
+	if err != nil {
+		return nil, err
+	}
+	defer seat.Leave()
+	denoiser := newGuided(seat, spec, state, plan.Evaluations(), row, negative)
 	var after func(int) error
 	if progress != nil {
 		after = func(done int) error {

@@ -18,6 +18,9 @@ type Runtime interface {
 	// for several graphs at a time.
 	Load(file GraphFile) (Graph, error)
 
+	// Device says how calls fill the device best.
+	Device() Device
+
 	// Interruptible returns a context under which a call ends soon after ctx
 	// does, even in its middle; under any other context a call runs to its
 	// end. One call at a time may run under it. The function that comes with
@@ -28,6 +31,16 @@ type Runtime interface {
 	// left empty.
 	MadeWith() job.MadeWith
 }
+
+// Device says how calls fill a device best.
+type Device struct {
+	Lanes int  // how many run at a time, at least 1
+	Rows  int  // the most rows of a UNet's call, at least 1
+	Fixed bool // a row's bits depend on how many rows its call has, so that it always has Rows
+}
+
+// Jobs is how many jobs in flight fill the device.
+func (d Device) Jobs() int { return d.Lanes * max(2, d.Rows/2) }
 
 // Port is an input or output of a graph.
 type Port = onnx.Port

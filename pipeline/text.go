@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
 
 	"github.com/darkroom/darkroom/pipeline/clip"
 	"github.com/darkroom/darkroom/pipeline/job"
@@ -14,15 +13,13 @@ import (
 
 // textEncoder turns prompts into embeddings. It is safe for concurrent use.
 type textEncoder struct {
-	runtime   Runtime
+	lanes     *lanes
 	folder    *folder
 	tokenizer *clip.Tokenizer
 	log       *slog.Logger
 
 	graphs flights[int, *loadedGraph] // by the layers that are skipped
-
-	mu     sync.Mutex
-	recent map[textKey][]float32
+	recent flights[textKey, []float32]
 }
 
 // textKey tells embeddings apart.
@@ -31,11 +28,11 @@ type textKey struct {
 	skip   int
 }
 
-// maxRecent embeddings are kept: most jobs of a batch share a negative prompt,
-// and many a prompt.
+// maxRecent embeddings are kept, those last asked for: most jobs of a batch
+// share a negative prompt, and many a prompt.
 const maxRecent = 64
 
-func loadTextEncoder(runtime Runtime, f *folder, log *slog.Logger) (*textEncoder, error) {
+func loadTextEncoder(l *lanes, f *folder, log *slog.Logger) (*textEncoder, error) {
 	files, err := fs.Sub(f.Files, "tokenizer")
 	if err != nil {
 		return nil, err
@@ -44,7 +41,8 @@ func loadTextEncoder(runtime Runtime, f *folder, log *slog.Logger) (*textEncoder
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file("tokenizer"), err)
 	}
-	t := &textEncoder{runtime: runtime, folder: f, tokenizer: tokenizer, log: log, recent: map[textKey][]float32{}}
+	t := &textEncoder{lanes: l, folder: f, tokenizer: tokenizer, log: log}
+	t.recent.limit = maxRecent
 	if _, err := t.graph(context.Background(), 0); err != nil {
 		return nil, err
 	}
@@ -54,7 +52,7 @@ func loadTextEncoder(runtime Runtime, f *folder, log *slog.Logger) (*textEncoder
 // graph returns the encoder without its last layers.
 func (t *textEncoder) graph(ctx context.Context, skip int) (*loadedGraph, error) {
 	return t.graphs.do(ctx, skip, func() (*loadedGraph, error) {
-		return openGraph(t.runtime, t.folder, "text_encoder/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
+		return openGraph(t.lanes.runtime, t.folder, "text_encoder/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
 			_, output, err = only(m, 2, "last_hidden_state", 3)
 			if err == nil && skip > 0 {
 				if err = m.SkipLayers(output.Name, skip); err != nil {
@@ -73,13 +71,10 @@ func (t *textEncoder) tokens() int { return t.tokenizer.MaxLength() }
 // encode returns a prompt's embedding, [tokens width], which must not be
 // changed. A prompt that is too long loses its end.
 func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]float32, error) {
-	key := textKey{prompt, skip}
-	t.mu.Lock()
-	embedding, ok := t.recent[key]
-	t.mu.Unlock()
-	if ok {
-		return embedding, nil
-	}
+	return t.recent.do(ctx, textKey{prompt, skip}, func() ([]float32, error) { return t.run(ctx, prompt, skip) })
+}
+
+func (t *textEncoder) run(ctx context.Context, prompt string, skip int) ([]float32, error) {
 	graph, err := t.graph(ctx, skip)
 	if err != nil {
 		return nil, err
@@ -89,7 +84,7 @@ func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]fl
 		t.log.Warn("a prompt is too long for the text encoder: its end is left out", "model", t.folder.Name, "tokens", len(ids))
 	}
 	tokens, width := int64(len(ids)), int64(t.folder.text.HiddenSize)
-	embedding = make([]float32, tokens*width)
+	embedding := make([]float32, tokens*width)
 	call, err := graph.Bind(
 		[]Tensor{{Name: graph.inputs[0].Name, Shape: []int64{1, tokens}, Ints: ids}},
 		[]Tensor{{Name: graph.output.Name, Shape: []int64{1, tokens, width}, Floats: embedding}})
@@ -97,14 +92,5 @@ func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]fl
 		return nil, err
 	}
 	defer call.Close()
-	if err := call.Run(ctx); err != nil {
-		return nil, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.recent) >= maxRecent {
-		clear(t.recent)
-	}
-	t.recent[key] = embedding
-	return embedding, nil
+	return embedding, t.lanes.alone(ctx, call)
 }

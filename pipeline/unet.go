@@ -22,6 +22,8 @@ type unet struct {
 	graph    *loadedGraph
 	channels int
 	shared   bool // one timestep for all rows of a call
+	least    int  // rows of a call: where there are fewer, it is padded
+	most     int  // rows of a call
 
 	mu   sync.Mutex
 	idle []*unetCall // the last used at the end
@@ -30,9 +32,9 @@ type unet struct {
 // maxIdle bounds the memory of calls that wait for rows of their shape.
 const maxIdle = 16
 
-func loadUNet(runtime Runtime, f *folder) (*unet, error) {
+func loadUNet(l *lanes, f *folder) (*unet, error) {
 	u := &unet{channels: f.unet.InChannels}
-	graph, err := openGraph(runtime, f, "unet/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
+	graph, err := openGraph(l.runtime, f, "unet/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
 		if m.TimestepPerRow(timestepInput) {
 			variant = "-rows"
 		}
@@ -49,6 +51,10 @@ func loadUNet(runtime Runtime, f *folder) (*unet, error) {
 		return nil, err
 	}
 	u.graph = graph
+	if err := u.settle(f, l.device); err != nil {
+		u.close()
+		return nil, err
+	}
 	return u, nil
 }
 
@@ -80,32 +86,34 @@ func (u *unet) check(inputs []Port, distilled bool) error {
 	return nil
 }
 
-// Predict implements [Rows]: all rows in one call, or one call for each
-// timestep where the graph takes only one.
-func (u *unet) Predict(ctx context.Context, rows []Row) error {
-	for len(rows) > 0 {
-		n := len(rows)
+// predict fills the rows' Out: in one call, or in several where the graph takes
+// fewer rows, or one timestep for all of them.
+func (u *unet) predict(ctx context.Context, tasks []task) error {
+	for len(tasks) > 0 {
+		n := min(len(tasks), u.most)
 		if u.shared {
-			if i := slices.IndexFunc(rows, func(r Row) bool { return r.Timestep != rows[0].Timestep }); i > 0 {
+			if i := slices.IndexFunc(tasks[:n], func(t task) bool { return t.row.Timestep != tasks[0].row.Timestep }); i > 0 {
 				n = i
 			}
 		}
-		if err := u.predict(ctx, rows[:n]); err != nil {
+		if err := u.run(ctx, tasks[:n]); err != nil {
 			return err
 		}
-		rows = rows[n:]
+		tasks = tasks[n:]
 	}
 	return nil
 }
 
-func (u *unet) predict(ctx context.Context, rows []Row) error {
-	first := rows[0]
-	c, err := u.take(unetShape{len(rows), first.Height, first.Width, first.Tokens, len(first.Text) / first.Tokens, len(first.Guidance)})
+func (u *unet) run(ctx context.Context, tasks []task) error {
+	shape := shapeOf(*tasks[0].row)
+	shape.rows = max(len(tasks), u.least)
+	c, err := u.take(shape)
 	if err != nil {
 		return err
 	}
 	defer u.put(c)
-	for i, row := range rows {
+	for i := range shape.rows {
+		row := tasks[min(i, len(tasks)-1)].row // the last is its own padding
 		copyRow(c.sample, i, row.Sample)
 		copyRow(c.text, i, row.Text)
 		copyRow(c.guidance, i, row.Guidance)
@@ -116,8 +124,8 @@ func (u *unet) predict(ctx context.Context, rows []Row) error {
 	if err := c.call.Run(ctx); err != nil {
 		return err
 	}
-	for i, row := range rows {
-		copy(row.Out, c.out[i*len(row.Out):])
+	for i, t := range tasks {
+		copy(t.row.Out, c.out[i*len(t.row.Out):])
 	}
 	return nil
 }
@@ -126,6 +134,11 @@ func copyRow(dst []float32, i int, row []float32) { copy(dst[i*len(row):], row) 
 
 // unetShape tells calls apart.
 type unetShape struct{ rows, height, width, tokens, text, guidance int }
+
+// shapeOf is the shape of calls with such rows, but for their number.
+func shapeOf(row Row) unetShape {
+	return unetShape{0, row.Height, row.Width, row.Tokens, len(row.Text) / row.Tokens, len(row.Guidance)}
+}
 
 // unetCall is a bound call and its memory.
 type unetCall struct {

@@ -11,6 +11,7 @@ import (
 
 // decoder turns latents into pictures. It is safe for concurrent use.
 type decoder struct {
+	lanes    *lanes
 	graph    *loadedGraph
 	input    string
 	channels int
@@ -23,15 +24,15 @@ type decoder struct {
 // nothing: Stable Diffusion 1.x's.
 const usualScaling = .18215
 
-func loadDecoder(runtime Runtime, f *folder) (*decoder, error) {
-	d := &decoder{channels: f.vae.LatentChannels, factor: f.vae.factor(), scaling: usualScaling}
+func loadDecoder(l *lanes, f *folder) (*decoder, error) {
+	d := &decoder{lanes: l, channels: f.vae.LatentChannels, factor: f.vae.factor(), scaling: usualScaling}
 	if f.vae.ScalingFactor != nil {
 		d.scaling = float32(*f.vae.ScalingFactor)
 	}
 	if f.vae.ShiftFactor != nil {
 		d.shift = float32(*f.vae.ShiftFactor)
 	}
-	graph, err := openGraph(runtime, f, "vae_decoder/model.onnx", func(m *onnx.Model) (Port, string, error) {
+	graph, err := openGraph(l.runtime, f, "vae_decoder/model.onnx", func(m *onnx.Model) (Port, string, error) {
 		input, output, err := only(m, 4, "sample", 4)
 		d.input = input.Name
 		return output, "", err
@@ -58,7 +59,7 @@ func (d *decoder) decode(ctx context.Context, latent []float32, height, width in
 		return nil, err
 	}
 	defer call.Close()
-	if err := call.Run(ctx); err != nil {
+	if err := d.lanes.alone(ctx, call); err != nil {
 		return nil, err
 	}
 	if !finite(planes) {

@@ -36,7 +36,7 @@ func TestHouse(t *testing.T) {
 	results := make([]score.Result, len(prompts))
 	var lanes sync.WaitGroup
 	next := make(chan int)
-	for range runtime.Lanes() {
+	for range runtime.Device().Jobs() {
 		lanes.Go(func() {
 			for i := range next {
 				results[i] = render(t, renderer, house, prompts[i], uint64(i))

@@ -29,6 +29,8 @@ type Options struct {
 	// Threads is how many threads one call may use on a CPU; 1 where it is 0.
 	// Calls side by side fill a CPU better than threads within a call.
 	Threads int
+	// Rows is the most rows of a UNet's call; 0: what suits the device.
+	Rows int
 	// Cache is the folder for engines that TensorRT compiles; empty for none.
 	Cache string
 	// Log is told which devices are left out and why; nil for nobody.
@@ -61,12 +63,22 @@ func Open(options Options) (*Runtime, error) {
 	return &Runtime{options: options, providers: providers, device: providers[0].deviceName()}, nil
 }
 
-// Lanes returns how many calls at a time fill the device.
-func (r *Runtime) Lanes() int {
-	if r.providers[0].name != cpu {
-		return 1
+// The most rows of a call, where the user says nothing.
+const (
+	cpuRows = 4
+	gpuRows = 8
+)
+
+// Device implements [pipeline.Runtime].
+func (r *Runtime) Device() pipeline.Device {
+	d := pipeline.Device{Lanes: 1, Rows: gpuRows, Fixed: true}
+	if r.providers[0].name == cpu {
+		d = pipeline.Device{Lanes: max(1, runtime.NumCPU()/r.options.Threads), Rows: cpuRows}
 	}
-	return max(1, runtime.NumCPU()/r.options.Threads)
+	if r.options.Rows > 0 {
+		d.Rows = r.options.Rows
+	}
+	return d
 }
 
 // MadeWith says what a picture's bits depend on.

@@ -86,8 +86,8 @@ func TestVersionsAreOrdered(t *testing.T) {
 
 func TestDevices(t *testing.T) {
 	runtime := open(t)
-	if runtime.MadeWith().Provider != "cpu" || runtime.Lanes() < 1 {
-		t.Errorf("%+v with %d lanes", runtime.MadeWith(), runtime.Lanes())
+	if runtime.MadeWith().Provider != "cpu" || runtime.Device().Lanes < 1 {
+		t.Errorf("%+v on %+v", runtime.MadeWith(), runtime.Device())
 	}
 	if _, err := Open(Options{Device: "gpu"}); err == nil || !strings.Contains(err.Error(), "auto, tensorrt, cuda or cpu") {
 		t.Errorf("an unknown device: %v", err)

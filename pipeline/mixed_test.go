@@ -1,0 +1,176 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/job"
+)
+
+// BenchmarkMixed draws 64 jobs of five samplers, 8 to 30 steps, with guidance
+// and without, as many at a time as fill the device. Its metrics:
+//
+//   - pictures/s
+//   - bare: its time over that of the same ONNX Runtime calls, made one after
+//     another in each lane by nobody, in the same run
+//   - occupancy: the share of the lanes' time in calls while there were rows
+//   - fill: the share of the calls' rows that were used
+func BenchmarkMixed(b *testing.B) {
+	record := &recorder{Runtime: openRuntime(b)}
+	renderer, library := openHouse(b, record)
+	specs := mixed(b, library, "house", 64, 8, 30)
+	render(b, renderer, specs[0]) // loads the model
+	before := renderer.Stats()
+	jobs := record.Device().Jobs()
+	var bare time.Duration
+	for b.Loop() {
+		record.calls = record.calls[:0]
+		renderAll(b, renderer, specs, jobs)
+		b.StopTimer()
+		bare += record.replay(b)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.N*len(specs))/b.Elapsed().Seconds(), "pictures/s")
+	b.ReportMetric(float64(b.Elapsed())/float64(bare), "bare")
+	stats := renderer.Stats()
+	stats.Rows, stats.Slots, stats.Idle = stats.Rows-before.Rows, stats.Slots-before.Slots, stats.Idle-before.Idle
+	for i := range stats.Busy {
+		stats.Busy[i] -= before.Busy[i]
+	}
+	b.ReportMetric(stats.Occupancy(), "occupancy")
+	b.ReportMetric(stats.Fill(), "fill")
+}
+
+// mixed is a batch of jobs that have as little in common as jobs of one model
+// and size can, with from to to steps.
+func mixed(t testing.TB, library *pipeline.Library, model string, n, from, to int) []job.Spec {
+	samplers := []string{"euler", "euler_ancestral", "dpmpp_2m", "ddim", "unipc"}
+	var specs []job.Spec
+	for i := range n {
+		guidance := 4
+		if i%3 == 2 {
+			guidance = 1 // none
+		}
+		specs = append(specs, resolve(t, library, fmt.Sprintf(
+			`{"model": %q, "prompt": "a large red circle and %d stars", "seed": %d, "sampler": %q, "steps": %d, "guidance_scale": %d}`,
+			model, i/2, i, samplers[i%len(samplers)], from+i*7%(to-from+1), guidance)))
+	}
+	return specs
+}
+
+// renderAll draws all jobs, so many at a time, and returns their files.
+func renderAll(t testing.TB, renderer *pipeline.Renderer, specs []job.Spec, jobs int) [][]byte {
+	t.Helper()
+	files := make([][]byte, len(specs))
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for range jobs {
+		wait.Go(func() {
+			for i := range next {
+				picture, err := renderer.Render(t.Context(), specs[i], nil)
+				if err != nil {
+					t.Errorf("job %d: %v", i, err)
+				}
+				files[i] = picture.Data
+			}
+		})
+	}
+	for i := range specs {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	return files
+}
+
+// recorder writes down the calls that are made.
+type recorder struct {
+	pipeline.Runtime
+	mu    sync.Mutex
+	calls []*recordedCall
+}
+
+func (r *recorder) Load(file pipeline.GraphFile) (pipeline.Graph, error) {
+	graph, err := r.Runtime.Load(file)
+	return &recordedGraph{graph, r}, err
+}
+
+type recordedGraph struct {
+	pipeline.Graph
+	recorder *recorder
+}
+
+func (g *recordedGraph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
+	call, err := g.Graph.Bind(inputs, outputs)
+	return &recordedCall{call, g, inputs, outputs}, err
+}
+
+type recordedCall struct {
+	pipeline.Call
+	graph           *recordedGraph
+	inputs, outputs []pipeline.Tensor
+}
+
+func (c *recordedCall) Run(ctx context.Context) error {
+	r := c.graph.recorder
+	r.mu.Lock()
+	r.calls = append(r.calls, c)
+	r.mu.Unlock()
+	return c.Call.Run(ctx)
+}
+
+// replay makes the recorded calls again, on memory of their own, and returns
+// how long that took.
+func (r *recorder) replay(t testing.TB) time.Duration {
+	type shape struct {
+		graph *recordedGraph
+		input string
+	}
+	lanes := make([]map[shape]pipeline.Call, r.Device().Lanes)
+	shapes := make([]shape, len(r.calls))
+	for lane := range lanes {
+		lanes[lane] = map[shape]pipeline.Call{}
+		for i, c := range r.calls {
+			shapes[i] = shape{c.graph, fmt.Sprint(c.inputs[0].Shape)}
+			if lanes[lane][shapes[i]] == nil {
+				call, err := c.graph.Graph.Bind(ownMemory(c.inputs), ownMemory(c.outputs))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer call.Close()
+				lanes[lane][shapes[i]] = call
+			}
+		}
+	}
+	next := make(chan shape, len(shapes))
+	for _, s := range shapes {
+		next <- s
+	}
+	close(next)
+	begin := time.Now()
+	var wait sync.WaitGroup
+	for _, calls := range lanes {
+		wait.Go(func() {
+			for s := range next {
+				if err := calls[s].Run(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return time.Since(begin)
+}
+
+func ownMemory(tensors []pipeline.Tensor) []pipeline.Tensor {
+	own := slices.Clone(tensors)
+	for i := range own {
+		own[i].Floats, own[i].Ints = slices.Clone(own[i].Floats), slices.Clone(own[i].Ints)
+	}
+	return own
+}

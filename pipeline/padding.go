@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/darkroom/darkroom/pipeline/noise"
+)
+
+// settle finds out how many rows a call must have for the bits of each to be
+// the same in all calls. ONNX Runtime on a CPU, at its highest level, hasn't
+// been seen to make a difference; other kernels multiply one row and many in
+// another order. So a row is compared alone, with one other, and in the
+// largest call: where they differ, calls are padded.
+//
+// The latents are the smallest that the network takes: what has a line per row,
+// such as the timestep's embedding, has it whatever the size.
+func (u *unet) settle(f *folder, d Device) error {
+	u.least, u.most = 1, d.Rows
+	sample, _ := u.graph.input(sampleInput)
+	if n := int(sample.Dims[0]); n > 0 { // it was exported for one number of rows
+		u.least, u.most = n, n
+	}
+	if d.Fixed {
+		u.least = u.most
+	}
+	if u.least == u.most {
+		return nil
+	}
+	tasks := u.strangers(f)
+	results := map[int][]float32{}
+	for _, n := range []int{1, 2, u.most} {
+		if err := u.predict(context.Background(), append(slices.Clone(tasks[1:n]), tasks[0])); err != nil {
+			return err
+		}
+		results[n] = slices.Clone(tasks[0].row.Out)
+	}
+	switch {
+	case !sameBits(results[2], results[u.most]):
+		u.least = u.most
+	case !sameBits(results[1], results[2]):
+		u.least = 2
+	}
+	return nil
+}
+
+// strangers are rows of noise, as many as the largest call has, which have
+// nothing in common.
+func (u *unet) strangers(f *folder) []task {
+	size := func(input string, dim, usual int) int {
+		port, _ := u.graph.input(input)
+		if n := port.Dims[dim]; n > 0 {
+			return int(n)
+		}
+		return usual
+	}
+	smallest := 1 << len(f.unet.Widths)
+	height, width := size(sampleInput, 2, smallest), size(sampleInput, 3, smallest)
+	tokens := size(textInput, 1, 77)
+	generator := noise.New(0)
+	tasks := make([]task, u.most)
+	for i := range tasks {
+		row := &Row{
+			Sample: make([]float32, u.channels*height*width), Height: height, Width: width,
+			Timestep: float32(900 / (i + 1)),
+			Text:     make([]float32, tokens*size(textInput, 2, f.text.HiddenSize)), Tokens: tokens,
+			Out: make([]float32, u.channels*height*width),
+		}
+		if f.model.Distilled {
+			row.Guidance = guidanceEmbedding(float64(i+2), *f.unet.TimeCondDim)
+		}
+		generator.Normal(row.Sample)
+		generator.Normal(row.Text)
+		tasks[i].row = row
+	}
+	return tasks
+}
+
+// sameBits is stricter than ==: it tells zeros of two signs apart, and finds a
+// NaN equal to itself.
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}
