@@ -39,8 +39,10 @@ type Device struct {
 	Fixed bool // a row's bits depend on how many rows its call has, so that it always has Rows
 }
 
-// Jobs is how many jobs in flight fill the device.
-func (d Device) Jobs() int { return d.Lanes * max(2, d.Rows/2) }
+// Jobs is how many jobs in flight fill the device: with guidance, two rows a
+// job, as many rows wait as are in calls, so that a lane that gets free has a
+// full call at hand.
+func (d Device) Jobs() int { return d.Lanes * d.Rows }
 
 // Port is an input or output of a graph.
 type Port = onnx.Port

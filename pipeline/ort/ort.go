@@ -63,7 +63,10 @@ func Open(options Options) (*Runtime, error) {
 	return &Runtime{options: options, providers: providers, device: providers[0].deviceName()}, nil
 }
 
-// The most rows of a call, where the user says nothing.
+// The most rows of a call, where the user says nothing. On a CPU four cost 10 to
+// 15 % less than four alone and eight no less than four, while 16 cost more. On a
+// GPU larger calls gain more; but every call has all these rows, those of the
+// last job of a batch as well.
 const (
 	cpuRows = 4
 	gpuRows = 8
