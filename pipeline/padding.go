@@ -14,8 +14,8 @@ import (
 // another order. So a row is compared alone, with one other, and in the
 // largest call: where they differ, calls are padded.
 //
-// The latents are the smallest that the network takes: what has a line per row,
-// such as the timestep's embedding, has it whatever the size.
+// The latents are small, so that this takes less than a step of a picture: what
+// has a line per row, as the timestep's embedding, has it whatever their size.
 func (u *unet) settle(f *folder, d Device) error {
 	u.least, u.most = 1, d.Rows
 	sample, _ := u.graph.input(sampleInput)
@@ -55,8 +55,8 @@ func (u *unet) strangers(f *folder) []task {
 		}
 		return usual
 	}
-	smallest := 1 << len(f.unet.Widths)
-	height, width := size(sampleInput, 2, smallest), size(sampleInput, 3, smallest)
+	side := 1 << len(f.unet.Widths) // two at the network's narrowest
+	height, width := size(sampleInput, 2, side), size(sampleInput, 3, side)
 	tokens := size(textInput, 1, 77)
 	generator := noise.New(0)
 	tasks := make([]task, u.most)

@@ -156,12 +156,12 @@ func (r *Renderer) denoise(ctx context.Context, m *model, spec job.Spec, text, n
 		latent[i] *= sigma
 	}
 	state := plan.Begin(latent, 0, generator)
-	seat, err := r.lanes.join(m.unet, row)
+	place, err := r.lanes.join(m.unet, row)
 	if err != nil {
 		return nil, err
 	}
-	defer seat.Leave()
-	denoiser := newGuided(seat, spec, state, plan.Evaluations(), row, negative)
+	defer place.Leave()
+	denoiser := newGuided(place, spec, state, plan.Evaluations(), row, negative)
 	var after func(int) error
 	if progress != nil {
 		after = func(done int) error {

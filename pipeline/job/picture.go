@@ -17,5 +17,5 @@ type MadeWith struct {
 	ONNXRuntime string `json:"onnxruntime"` // version
 	Provider    string `json:"provider"`    // cpu, cuda, tensorrt
 	Device      string `json:"device"`      // the processor's or the GPU's name
-	Level       string `json:"level"`       // graph optimisation level
+	Level       string `json:"level"`       // graph optimisation level, and the rows of a call where that matters
 }

@@ -86,7 +86,11 @@ func (r *Runtime) Device() pipeline.Device {
 
 // MadeWith says what a picture's bits depend on.
 func (r *Runtime) MadeWith() job.MadeWith {
-	return job.MadeWith{ONNXRuntime: ort.GetVersion(), Provider: r.providers[0].name, Device: r.device, Level: "all"}
+	level := "all"
+	if d := r.Device(); d.Fixed {
+		level = fmt.Sprintf("all, %d rows", d.Rows)
+	}
+	return job.MadeWith{ONNXRuntime: ort.GetVersion(), Provider: r.providers[0].name, Device: r.device, Level: level}
 }
 
 // watch ends the call that runs under its options when a context ends.
