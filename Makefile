@@ -20,6 +20,7 @@ lint:
 
 bench: onnxruntime
 	go test -run '^$$' -bench 'Picture|Step' -benchtime 20x ./pipeline
+	go test -run '^$$' -bench Mixed -benchtime 3x ./pipeline
 	go test -run '^$$' -bench FirstPicture -benchtime 5x .
 	go test -run '^$$' -bench Manifest -benchtime 1x ./producer
 	go test -run '^$$' -bench 'Feed|Job' -benchtime 1x ./producer/batch ./consumer
