@@ -52,6 +52,9 @@ func Open(options Options) (*Runtime, error) {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
+	if options.Rows < 0 {
+		return nil, fmt.Errorf("%d rows a call: give at least 1, or nothing for what suits the device", options.Rows)
+	}
 	options.Threads = max(1, options.Threads)
 	if err := load(options.Library); err != nil {
 		return nil, err

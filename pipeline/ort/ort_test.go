@@ -92,6 +92,9 @@ func TestDevices(t *testing.T) {
 	if _, err := Open(Options{Device: "gpu"}); err == nil || !strings.Contains(err.Error(), "auto, tensorrt, cuda or cpu") {
 		t.Errorf("an unknown device: %v", err)
 	}
+	if _, err := Open(Options{Rows: -1}); err == nil || !strings.Contains(err.Error(), "-1 rows") {
+		t.Errorf("-1 rows a call: %v", err)
+	}
 	automatic, err := Open(Options{})
 	if err != nil {
 		t.Fatal(err)
