@@ -144,6 +144,9 @@ func (c *renderCommand) check() error {
 	if c.Jobs < 0 {
 		return fmt.Errorf("--jobs %d: want 1 or more, or leave it out", c.Jobs)
 	}
+	if c.Rows < 0 {
+		return fmt.Errorf("--rows %d: want 1 or more, or leave it out", c.Rows)
+	}
 	return batch.CheckURL(c.Redis)
 }
 
