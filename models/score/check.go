@@ -86,6 +86,8 @@ func (p picture) pixels(name string, background []rgb) mask {
 			others = append(others, c)
 		}
 	}
+	// What is farther away can't be nearer to any pixel that is near enough.
+	others = slices.DeleteFunc(others, func(other rgb) bool { return distance(other, want) > 2*maxColorDistance })
 	for i, c := range p.pix {
 		d := distance(c, want)
 		m.on[i] = d < maxColorDistance && !slices.ContainsFunc(others, func(other rgb) bool { return distance(c, other) <= d })
