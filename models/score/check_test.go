@@ -175,7 +175,7 @@ func TestEmptyAndNoisyPicturesShowNothing(t *testing.T) {
 			noise.Set(x, y, color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), 255})
 		}
 	}
-	for _, p := range heldout(t) {
+	for _, p := range heldout(t)[:20] {
 		if r := Check(gray, p.Scene); r.Color || r.Shape || r.Place || r.Size {
 			t.Errorf("%q: an empty picture: %+v", p.Prompt, r)
 		}
