@@ -368,7 +368,8 @@ func TestShutdownPutsJobsBack(t *testing.T) {
 			<-ctx.Done() // the step at hand
 			return ctx.Err()
 		}}
-		cfg := consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 2, Log: quiet()}
+		first := make(chan struct{})
+		cfg := consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 5, Log: quiet(), Committed: func(consumer.Event) { close(first) }}
 		if err := q.EnqueueFeed(t.Context(), b, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -379,8 +380,10 @@ func TestShutdownPutsJobsBack(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		<-begun
-		<-begun
+		<-first
+		for range 4 {
+			<-begun
+		}
 		c.Shutdown()
 		if err := c.Err(); err != nil {
 			t.Errorf("after a shutdown: %v", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 
 	"github.com/darkroom/darkroom/pipeline/clip"
 	"github.com/darkroom/darkroom/pipeline/job"
@@ -18,8 +19,9 @@ type textEncoder struct {
 	tokenizer *clip.Tokenizer
 	log       *slog.Logger
 
-	graphs flights[int, *loadedGraph] // by the layers that are skipped
-	recent flights[textKey, []float32]
+	graphs    flights[int, *loadedGraph] // by the layers that are skipped
+	recent    flights[textKey, []float32]
+	truncated sync.Once
 }
 
 // textKey tells embeddings apart.
@@ -81,7 +83,9 @@ func (t *textEncoder) run(ctx context.Context, prompt string, skip int) ([]float
 	}
 	ids, truncated := t.tokenizer.Encode(prompt)
 	if truncated {
-		t.log.Warn("a prompt is too long for the text encoder: its end is left out", "model", t.folder.Name, "tokens", len(ids))
+		level := slog.LevelInfo
+		t.truncated.Do(func() { level = slog.LevelWarn }) // the first of maybe 100,000
+		t.log.Log(ctx, level, "a prompt is too long for the text encoder: its end is left out", "model", t.folder.Name, "tokens", len(ids), "prompt", prompt)
 	}
 	tokens, width := int64(len(ids)), int64(t.folder.text.HiddenSize)
 	embedding := make([]float32, tokens*width)
