@@ -12,6 +12,7 @@ import (
 
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
 
 // TestArrangements draws a batch of unlike jobs one by one, and then beside 1,
@@ -19,7 +20,7 @@ import (
 // files must be the same to the last byte.
 func TestArrangements(t *testing.T) {
 	t.Run("house", func(t *testing.T) {
-		renderer, library := openHouse(t, openRuntime(t))
+		renderer, library := openHouse(t, orttest.Open(t))
 		specs := mixed(t, library, "house", 16, 3, 5)
 		for i := range specs {
 			if i%5 == 1 {
@@ -43,7 +44,7 @@ func TestArrangements(t *testing.T) {
 		for _, device := range []pipeline.Device{
 			{Lanes: 1, Rows: 1}, {Lanes: 1, Rows: 8}, {Lanes: 2, Rows: 4}, {Lanes: 3, Rows: 3}, {Lanes: 1, Rows: 6, Fixed: true},
 		} {
-			renderer := pipeline.New(shaped{openRuntime(t), device}, library, "0.0.0")
+			renderer := pipeline.New(shaped{orttest.Open(t), device}, library, "0.0.0")
 			defer renderer.Close()
 			for _, others := range []int{1, 3, 7, 15} {
 				for order := range 3 {
@@ -145,7 +146,7 @@ func TestCancelInsideCall(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("the lamp went out")
 	stuck := false
-	runtime := &faulty{shaped{openRuntime(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, _ int, call pipeline.Call) error {
+	runtime := &faulty{shaped{orttest.Open(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, _ int, call pipeline.Call) error {
 		if !stuck {
 			return call.Run(ctx)
 		}
@@ -171,7 +172,7 @@ func TestCancelInsideCall(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	loaded := false
 	failed := 0
-	runtime := &faulty{shaped{openRuntime(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, rows int, call pipeline.Call) error {
+	runtime := &faulty{shaped{orttest.Open(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, rows int, call pipeline.Call) error {
 		if loaded && rows > 3 {
 			failed++
 			return fmt.Errorf("a call of %d rows: %w", rows, pipeline.ErrOutOfMemory)
@@ -191,7 +192,7 @@ func TestOutOfMemory(t *testing.T) {
 
 // TestTextIsEncodedOnce draws jobs with the same prompts at a time.
 func TestTextIsEncodedOnce(t *testing.T) {
-	record := &recorder{Runtime: openRuntime(t)}
+	record := &recorder{Runtime: orttest.Open(t)}
 	renderer, library := openHouse(t, record)
 	var specs []job.Spec
 	for range 6 {

@@ -10,6 +10,7 @@ import (
 	"github.com/darkroom/darkroom/models"
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
 
 const housePrompt = `{"prompt": "a large red circle on a blue background", "seed": 7, "steps": 20}`
@@ -18,7 +19,7 @@ const housePrompt = `{"prompt": "a large red circle on a blue background", "seed
 // so that no two calls are made at a time. overhead is its time over the bare
 // sum of its ONNX Runtime calls in the same run.
 func BenchmarkPicture(b *testing.B) {
-	runtime := &timed{Runtime: shaped{openRuntime(b), pipeline.Device{Lanes: 1, Rows: 4}}}
+	runtime := &timed{Runtime: shaped{orttest.Open(b), pipeline.Device{Lanes: 1, Rows: 4}}}
 	renderer, library := openHouse(b, runtime)
 	spec := resolve(b, library, housePrompt)
 	render(b, renderer, spec) // loads the model
@@ -33,7 +34,7 @@ func BenchmarkPicture(b *testing.B) {
 // BenchmarkFirstPicture is what a process does for its first picture: it loads
 // the house model and draws.
 func BenchmarkFirstPicture(b *testing.B) {
-	runtime := openRuntime(b)
+	runtime := orttest.Open(b)
 	for b.Loop() {
 		renderer, library := openHouse(b, runtime)
 		render(b, renderer, resolve(b, library, housePrompt))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
 
 // How far a picture may be from diffusers', in levels of 0 .. 255.
@@ -77,7 +78,7 @@ func TestClipSkipAtOldOpsets(t *testing.T) {
 // over it.
 func openModels(t testing.TB, names ...string) (*pipeline.Renderer, *pipeline.Library) {
 	t.Helper()
-	runtime := openRuntime(t)
+	runtime := orttest.Open(t)
 	folder := t.TempDir()
 	for _, name := range names {
 		layModel(t, filepath.Join(folder, name), name)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
 
 // BenchmarkMixed draws 64 jobs of five samplers, 8 to 30 steps, with guidance
@@ -21,7 +22,7 @@ import (
 //   - occupancy: the share of the lanes' time in calls while there were rows
 //   - fill: the share of the calls' rows that were used
 func BenchmarkMixed(b *testing.B) {
-	record := &recorder{Runtime: openRuntime(b)}
+	record := &recorder{Runtime: orttest.Open(b)}
 	renderer, library := openHouse(b, record)
 	specs := mixed(b, library, "house", 64, 8, 30)
 	render(b, renderer, specs[0]) // loads the model

@@ -15,6 +15,7 @@ import (
 
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/job"
+	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
 
 // TestSameBitsBesideOthers draws many pictures at a time and each alone.
@@ -141,7 +142,7 @@ func TestCancelBetweenSteps(t *testing.T) {
 // TestBrokenGraphs holds that a model that can't be loaded is an error of its
 // own jobs, names the file, and is tried again.
 func TestBrokenGraphs(t *testing.T) {
-	runtime := openRuntime(t)
+	runtime := orttest.Open(t)
 	whole, err := os.ReadFile("testdata/sd/unet/model.onnx")
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +199,7 @@ func TestModelIsGone(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "tiny/unet/model.onnx")); err != nil {
 		t.Fatal(err)
 	}
-	renderer := pipeline.New(openRuntime(t), library, "0.0.0")
+	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
 	_, err := renderer.Render(t.Context(), spec, nil)
 	expect(t, err, `model "tiny"`, "lacks unet/model.onnx")
@@ -215,7 +216,7 @@ func TestMissingWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	library := openLibrary(t, folder)
-	renderer := pipeline.New(openRuntime(t), library, "0.0.0")
+	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
 	_, err := renderer.Render(t.Context(), resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 1}`), nil)
 	expect(t, err, "tiny/unet/model.onnx", "model.onnx_data", "missing")
@@ -232,7 +233,7 @@ func TestNotANumber(t *testing.T) {
 	}
 	write(t, path, string(weights))
 	library := openLibrary(t, folder)
-	renderer := pipeline.New(openRuntime(t), library, "0.0.0")
+	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
 	_, err := renderer.Render(t.Context(), resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 3}`), nil)
 	expect(t, err, "not numbers", "evaluation 1 of")
