@@ -53,7 +53,7 @@ func pick(options Options) ([]provider, error) {
 		case err == nil:
 			picked = append(picked, p)
 		case p.name == named:
-			return nil, fmt.Errorf("device %s: %w", named, err)
+			return nil, fmt.Errorf("device %s: %w (deploy/onnxruntime.sh gpu fetches the build for GPUs)", named, err)
 		default:
 			options.Log.Info("device is left out", "device", p.name, "reason", err)
 		}
