@@ -123,6 +123,11 @@ func (c *renderCommand) Run(ctx context.Context, streams Streams) error {
 		Step:      func(_, step, steps int) { screen.step(step, steps) },
 	}, b)
 	screen.end()
+	return ending(ctx, err, counts, lost, store, b)
+}
+
+// ending is what a run comes to, with its exit status.
+func ending(ctx context.Context, err error, counts batch.Counts, lost int, store *storage.Folder, b batch.Batch) error {
 	switch {
 	case ctx.Err() != nil && counts.Open() > 0:
 		return &exitError{exitCutOff, fmt.Errorf("cut off with %d of %d lines done; the same command goes on from there", counts.Lines-counts.Open(), counts.Lines)}

@@ -50,28 +50,28 @@ func (s *screen) begin(name string, found batch.Found, store *storage.Folder) {
 		fmt.Fprintf(w, "%d of %d lines are done already%s, in %s; %d to go\n", there, found.Lines, dead, store.Path(name), s.lines)
 	}
 	if found.Stales > 0 && name != promptName { // each new prompt is a new batch
-		fmt.Fprintf(w, "kept, though the batch no longer has their lines: %s\n", paths(found.Stale, found.Stales, store))
+		fmt.Fprintf(w, "kept, though the batch no longer has their lines:%s\n", paths(found.Stale, found.Stales, store))
 	}
 	if found.Losses > 0 {
-		fmt.Fprintf(w, "done, but the picture is gone; delete the record, and it is rendered again: %s\n", paths(found.Lost, found.Losses, store))
+		fmt.Fprintf(w, "done, but the picture is gone; delete the record, and it is rendered again:%s\n", paths(found.Lost, found.Losses, store))
 	}
 	if s.lines > 0 && isTerminal(w) {
-		s.bar = progressbar.NewOptions(s.lines,
+		options := []progressbar.Option{
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetWidth(30),
 			progressbar.OptionShowCount(),
-			progressbar.OptionSetItsString("pictures"),
 			progressbar.OptionSetRenderBlankState(true),
 			progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(50*time.Millisecond),
-		)
-		if s.lines > 1 {
-			progressbar.OptionShowIts()(s.bar)
+			progressbar.OptionThrottle(50 * time.Millisecond),
 		}
+		if s.lines > 1 { // one picture has no rate before it is done
+			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString("pictures"))
+		}
+		s.bar = progressbar.NewOptions(s.lines, options...)
 	}
 }
 
-// paths names the first few of some objects.
+// paths names the first few of some objects, each on a line of its own.
 func paths(names []string, all int, store *storage.Folder) string {
 	const few = 5
 	var b strings.Builder
