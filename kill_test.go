@@ -81,14 +81,7 @@ func TestInterrupt(t *testing.T) {
 	cmd := darkroom(t, "render", "-p", "a red circle", "--n", "40", "-o", dir)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stdout)
+	lines := start(t, cmd)
 	lines.Scan()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -109,14 +102,7 @@ func TestInterrupt(t *testing.T) {
 // killAfter starts cmd and kills it with -9 after so many pictures' paths.
 func killAfter(t *testing.T, cmd *exec.Cmd, paths int) {
 	t.Helper()
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stdout)
+	lines := start(t, cmd)
 	for range paths {
 		lines.Scan()
 	}
@@ -169,6 +155,19 @@ func darkroom(t testing.TB, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), beMain+"=1")
 	cmd.Stderr = t.Output()
 	return cmd
+}
+
+// start starts cmd and returns the lines of its stdout.
+func start(t *testing.T, cmd *exec.Cmd) *bufio.Scanner {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewScanner(stdout)
 }
 
 func run(t *testing.T, cmd *exec.Cmd) {

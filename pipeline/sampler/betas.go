@@ -113,7 +113,6 @@ func fma32(a, b, c float32) float32 {
 	return float32(float64(a)*float64(b) + float64(c))
 }
 
-func sqrt32(x float32) float32  { return float32(math.Sqrt(float64(x))) }
-func exp32(x float32) float32   { return float32(math.Exp(float64(x))) }
-func expm132(x float32) float32 { return float32(math.Expm1(float64(x))) }
-func log32(x float32) float32   { return float32(math.Log(float64(x))) }
+func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
+func exp32(x float32) float32  { return float32(math.Exp(float64(x))) }
+func log32(x float32) float32  { return float32(math.Log(float64(x))) }
