@@ -109,51 +109,30 @@ func TestCancelledBeside(t *testing.T) {
 	wait.Wait()
 }
 
-// faulty is a runtime whose UNet's calls go through run.
-type faulty struct {
-	pipeline.Runtime
-	run func(ctx context.Context, rows int, call pipeline.Call) error
+// faulty is a runtime of four rows a call, one call at a time, whose UNet's
+// calls go through run.
+func faulty(t *testing.T, run func(ctx context.Context, rows int, call pipeline.Call) error) pipeline.Runtime {
+	return &hooked{shaped{orttest.Open(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, c *hookedCall) error {
+		if !strings.Contains(c.graph.name, "unet") {
+			return c.Call.Run(ctx)
+		}
+		return run(ctx, int(c.inputs[0].Shape[0]), c.Call)
+	}}
 }
-
-func (r *faulty) Load(file pipeline.GraphFile) (pipeline.Graph, error) {
-	graph, err := r.Runtime.Load(file)
-	if err != nil || !strings.Contains(file.Name, "unet") {
-		return graph, err
-	}
-	return &faultyGraph{graph, r}, nil
-}
-
-type faultyGraph struct {
-	pipeline.Graph
-	runtime *faulty
-}
-
-func (g *faultyGraph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
-	call, err := g.Graph.Bind(inputs, outputs)
-	return &faultyCall{call, g.runtime, int(inputs[0].Shape[0])}, err
-}
-
-type faultyCall struct {
-	pipeline.Call
-	runtime *faulty
-	rows    int
-}
-
-func (c *faultyCall) Run(ctx context.Context) error { return c.runtime.run(ctx, c.rows, c.Call) }
 
 // TestCancelInsideCall cancels a job whose call would never end by itself.
 func TestCancelInsideCall(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("the lamp went out")
 	stuck := false
-	runtime := &faulty{shaped{orttest.Open(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, _ int, call pipeline.Call) error {
+	runtime := faulty(t, func(ctx context.Context, _ int, call pipeline.Call) error {
 		if !stuck {
 			return call.Run(ctx)
 		}
 		cancel(reason)
 		<-ctx.Done()
 		return context.Cause(ctx)
-	}}
+	})
 	renderer, library := openHouse(t, runtime)
 	spec := resolve(t, library, `{"prompt": "x", "steps": 2}`)
 	want := render(t, renderer, spec).Data // loads the model
@@ -172,13 +151,13 @@ func TestCancelInsideCall(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	loaded := false
 	failed := 0
-	runtime := &faulty{shaped{orttest.Open(t), pipeline.Device{Lanes: 1, Rows: 4}}, func(ctx context.Context, rows int, call pipeline.Call) error {
+	runtime := faulty(t, func(ctx context.Context, rows int, call pipeline.Call) error {
 		if loaded && rows > 3 {
 			failed++
 			return fmt.Errorf("a call of %d rows: %w", rows, pipeline.ErrOutOfMemory)
 		}
 		return call.Run(ctx)
-	}}
+	})
 	renderer, library := openHouse(t, runtime)
 	specs := mixed(t, library, "house", 3, 6, 8)
 	alone := renderAll(t, renderer, specs, 1)
@@ -192,7 +171,7 @@ func TestOutOfMemory(t *testing.T) {
 
 // TestTextIsEncodedOnce draws jobs with the same prompts at a time.
 func TestTextIsEncodedOnce(t *testing.T) {
-	record := &recorder{Runtime: orttest.Open(t)}
+	record := record(orttest.Open(t))
 	renderer, library := openHouse(t, record)
 	var specs []job.Spec
 	for range 6 {

@@ -22,7 +22,7 @@ import (
 //   - occupancy: the share of the lanes' time in calls while there were rows
 //   - fill: the share of the calls' rows that were used
 func BenchmarkMixed(b *testing.B) {
-	record := &recorder{Runtime: orttest.Open(b)}
+	record := record(orttest.Open(b))
 	renderer, library := openHouse(b, record)
 	specs := mixed(b, library, "house", 64, 8, 30)
 	render(b, renderer, specs[0]) // loads the model
@@ -86,45 +86,27 @@ func renderAll(t testing.TB, renderer *pipeline.Renderer, specs []job.Spec, jobs
 
 // recorder writes down the calls that are made.
 type recorder struct {
-	pipeline.Runtime
+	*hooked
 	mu    sync.Mutex
-	calls []*recordedCall
+	calls []*hookedCall
 }
 
-func (r *recorder) Load(file pipeline.GraphFile) (pipeline.Graph, error) {
-	graph, err := r.Runtime.Load(file)
-	return &recordedGraph{graph, r}, err
-}
-
-type recordedGraph struct {
-	pipeline.Graph
-	recorder *recorder
-}
-
-func (g *recordedGraph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
-	call, err := g.Graph.Bind(inputs, outputs)
-	return &recordedCall{call, g, inputs, outputs}, err
-}
-
-type recordedCall struct {
-	pipeline.Call
-	graph           *recordedGraph
-	inputs, outputs []pipeline.Tensor
-}
-
-func (c *recordedCall) Run(ctx context.Context) error {
-	r := c.graph.recorder
-	r.mu.Lock()
-	r.calls = append(r.calls, c)
-	r.mu.Unlock()
-	return c.Call.Run(ctx)
+func record(runtime pipeline.Runtime) *recorder {
+	r := &recorder{}
+	r.hooked = &hooked{runtime, func(ctx context.Context, c *hookedCall) error {
+		r.mu.Lock()
+		r.calls = append(r.calls, c)
+		r.mu.Unlock()
+		return c.Call.Run(ctx)
+	}}
+	return r
 }
 
 // replay makes the recorded calls again, on memory of their own, and returns
 // how long that took.
 func (r *recorder) replay(t testing.TB) time.Duration {
 	type shape struct {
-		graph *recordedGraph
+		graph *hookedGraph
 		input string
 	}
 	lanes := make([]map[shape]pipeline.Call, r.Device().Lanes)
