@@ -24,10 +24,13 @@ import (
 // one step, and flushes the name. Any number of processes may share a folder
 // whose file system has hard links.
 //
-// Temporary files and locks lie in its sub-folder ".darkroom". Links to other
-// folders are followed where a name leads through them, but not listed.
+// Temporary files and locks lie in its sub-folder ".darkroom". Links are
+// followed where a name leads through them, but not listed; one that leads out
+// of the folder is refused, so that nobody who may write there can have another
+// file of the machine read or replaced.
 type Folder struct {
 	dir   string
+	root  *os.Root
 	temp  string        // how the names of this Folder's temporary files begin
 	count atomic.Uint64 // of its temporary files
 	made  sync.Map      // sub-folders that are known to be there
@@ -39,9 +42,6 @@ type Folder struct {
 
 var _ Store = (*Folder)(nil)
 
-// ErrLocked is returned by [Folder.Lock] when another has the folder.
-var ErrLocked = errors.New("another render has it")
-
 // errHeld is what tryLock returns when someone holds the lock.
 var errHeld = errors.New("locked")
 
@@ -50,47 +50,65 @@ var errHeld = errors.New("locked")
 // folder open: they might be its own.
 func Open(dir string) (*Folder, error) {
 	dir = filepath.Clean(dir)
-	own := filepath.Join(dir, private)
-	fail := func(err error) (*Folder, error) {
+	f := &Folder{dir: dir, temp: path.Join(private, tempPrefix+rand.Text()+"-")}
+	if err := f.enter(); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("opening the folder %s: %w", dir, bare(err))
 	}
-	if err := os.MkdirAll(own, 0o777); err != nil {
-		return fail(err)
-	}
-	lock, err := os.OpenFile(filepath.Join(own, "open.lock"), os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return fail(err)
-	}
-	if err := tryLock(lock); err == nil {
-		err = sweep(own)
-		if err != nil {
-			lock.Close()
-			return fail(err)
-		}
-	}
-	// Temporary files of ours come only after this lock, so that no other's
-	// sweep can meet them.
-	if err := shareLock(lock); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		lock.Close()
-		return fail(err)
-	}
-	return &Folder{dir: dir, temp: filepath.Join(own, tempPrefix+rand.Text()+"-"), open: lock}, nil
+	return f, nil
 }
 
 const tempPrefix = "put-"
 
-func sweep(own string) error {
-	entries, err := os.ReadDir(own)
+// enter makes the folder, sweeps it and takes its share of its lock.
+func (f *Folder) enter() error {
+	err := os.MkdirAll(f.dir, 0o777)
+	if err != nil {
+		return err
+	}
+	if f.root, err = os.OpenRoot(f.dir); err != nil {
+		return err
+	}
+	if err := f.root.MkdirAll(private, 0o777); err != nil {
+		return err
+	}
+	if f.open, err = f.root.OpenFile(path.Join(private, "open.lock"), os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+		return err
+	}
+	if tryLock(f.open) == nil {
+		if err := f.sweep(); err != nil {
+			return err
+		}
+	}
+	// Temporary files of ours come only after this lock, so that no other's
+	// sweep can meet them.
+	if err := shareLock(f.open); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+func (f *Folder) sweep() error {
+	entries, err := f.readDir(private)
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), tempPrefix) {
-			err = errors.Join(err, os.Remove(filepath.Join(own, entry.Name())))
+			err = errors.Join(err, f.root.Remove(path.Join(private, entry.Name())))
 		}
 	}
 	return err
 }
 
-// Dir returns the folder's path.
-func (f *Folder) Dir() string { return f.dir }
+func (f *Folder) readDir(name string) ([]os.DirEntry, error) {
+	dir, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.ReadDir(-1)
+}
+
+// String returns the folder's path.
+func (f *Folder) String() string { return f.dir }
 
 // Path returns the path of the file that an object is or would be.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
@@ -104,19 +122,28 @@ func (f *Folder) Lock() error {
 	if f.owner != nil {
 		return fmt.Errorf("locking the folder %s: %w", f.dir, ErrLocked)
 	}
-	lock, err := os.OpenFile(filepath.Join(f.dir, private, "render.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	lock, err := f.root.OpenFile(path.Join(private, "render.lock"), os.O_RDWR|os.O_CREATE, 0o666)
 	if err == nil {
-		err = tryLock(lock)
+		f.owner, err = takeLock(lock)
 	}
+	if err != nil {
+		return fmt.Errorf("locking the folder %s: %w", f.dir, bare(err))
+	}
+	return nil
+}
+
+// takeLock takes a lock that nobody shares; ErrLocked where someone has it,
+// and the file is closed. A file system without locks grants it always.
+func takeLock(lock *os.File) (*os.File, error) {
+	err := tryLock(lock)
 	switch {
 	case err == nil || errors.Is(err, errors.ErrUnsupported):
-		f.owner = lock
-		return nil
+		return lock, nil
 	case errors.Is(err, errHeld):
 		err = ErrLocked
 	}
 	lock.Close()
-	return fmt.Errorf("locking the folder %s: %w", f.dir, bare(err))
+	return nil, err
 }
 
 // Close gives up the folder and its locks. It may be called more than once.
@@ -129,6 +156,9 @@ func (f *Folder) Close() error {
 		}
 	}
 	f.owner, f.open = nil, nil
+	if f.root != nil {
+		f.root.Close()
+	}
 	return nil
 }
 
@@ -137,7 +167,7 @@ func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := ready(ctx, name); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(f.Path(name))
+	data, err := f.root.ReadFile(name)
 	if isAbsent(err) || errors.Is(err, syscall.EISDIR) {
 		err = ErrNotFound
 	}
@@ -149,7 +179,7 @@ func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 
 // Put implements [Store].
 func (f *Folder) Put(ctx context.Context, name string, data []byte) error {
-	return f.put(ctx, name, data, os.Rename)
+	return f.put(ctx, name, data, f.root.Rename)
 }
 
 // PutIfAbsent implements [Store].
@@ -157,19 +187,19 @@ func (f *Folder) PutIfAbsent(ctx context.Context, name string, data []byte) erro
 	if err := ready(ctx, name); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(f.Path(name)); err == nil { // spares the writing
+	if _, err := f.root.Lstat(name); err == nil { // spares the writing
 		return fmt.Errorf("writing %s: %w", f.Path(name), ErrExists)
 	}
-	return f.put(ctx, name, data, linkNew)
+	return f.put(ctx, name, data, f.linkNew)
 }
 
 // linkNew gives a file a name that must be free. Rename(2) would replace what
 // has it, and creating it with O_EXCL would show half a file.
-func linkNew(temp, target string) error {
-	err := os.Link(temp, target)
+func (f *Folder) linkNew(temp, target string) error {
+	err := f.root.Link(temp, target)
 	switch {
 	case err == nil:
-		os.Remove(temp) // if it fails, the next Open sweeps it
+		f.root.Remove(temp) // if it fails, the next Open sweeps it
 	case errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported):
 		return fmt.Errorf("%w (it takes a file system with hard links)", bare(err))
 	}
@@ -182,40 +212,39 @@ func (f *Folder) put(ctx context.Context, name string, data []byte, place func(t
 	if err := ready(ctx, name); err != nil {
 		return err
 	}
-	target := f.Path(name)
 	defer func() {
 		if errors.Is(err, fs.ErrExist) {
 			err = ErrExists
 		}
 		if err != nil {
-			err = fmt.Errorf("writing %s: %w", target, bare(err))
+			err = fmt.Errorf("writing %s: %w", f.Path(name), bare(err))
 		}
 	}()
-	dir := filepath.Dir(target)
+	dir := path.Dir(name)
 	if err := f.mkdir(dir); err != nil {
 		return err
 	}
 	temp := f.temp + strconv.FormatUint(f.count.Add(1), 10)
-	if err := writeSynced(temp, data); err != nil {
-		os.Remove(temp)
+	if err := f.writeSynced(temp, data); err != nil {
+		f.root.Remove(temp)
 		return err
 	}
-	err = place(temp, target)
+	err = place(temp, name)
 	if isAbsent(err) { // somebody removed a folder that was there before
 		f.made.Clear()
 		if err = f.mkdir(dir); err == nil {
-			err = place(temp, target)
+			err = place(temp, name)
 		}
 	}
 	if err != nil {
-		os.Remove(temp)
+		f.root.Remove(temp)
 		return err
 	}
-	return syncDir(dir)
+	return f.syncDir(dir)
 }
 
-func writeSynced(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+func (f *Folder) writeSynced(name string, data []byte) error {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
@@ -227,30 +256,41 @@ func writeSynced(path string, data []byte) error {
 
 // mkdir makes a sub-folder and those above it, and flushes their names.
 func (f *Folder) mkdir(dir string) error {
-	if _, ok := f.made.Load(dir); ok || dir == f.dir {
+	if _, ok := f.made.Load(dir); ok || dir == "." {
 		return nil
 	}
-	parent := filepath.Dir(dir)
+	parent := path.Dir(dir)
 	if err := f.mkdir(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil && !isFolder(dir) {
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s is no folder", dir)
+	if err := f.root.Mkdir(dir, 0o777); err != nil {
+		info, statErr := f.root.Stat(dir)
+		switch {
+		case statErr == nil && info.IsDir():
+		case statErr == nil:
+			return fmt.Errorf("%s is no folder", f.Path(dir))
+		case errors.Is(err, fs.ErrExist): // a link that leads out, or nowhere
+			return statErr
+		default:
+			return err
 		}
-		return err
 	}
 	// Also where it was there: who made it may not have come to its flush.
-	if err := syncDir(parent); err != nil {
+	if err := f.syncDir(parent); err != nil {
 		return err
 	}
 	f.made.Store(dir, nil)
 	return nil
 }
 
-func isFolder(dir string) bool {
-	info, err := os.Stat(dir)
-	return err == nil && info.IsDir()
+// syncDir flushes a folder's names to the disk.
+func (f *Folder) syncDir(name string) error {
+	dir, err := f.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return flush(dir)
 }
 
 // Delete implements [Store].
@@ -258,16 +298,19 @@ func (f *Folder) Delete(ctx context.Context, name string) error {
 	if err := ready(ctx, name); err != nil {
 		return err
 	}
-	target := f.Path(name)
-	err := os.Remove(target)
-	if isAbsent(err) || err != nil && isFolder(target) {
+	err := f.root.Remove(name)
+	if isAbsent(err) {
 		return nil
 	}
-	if err == nil {
-		err = syncDir(filepath.Dir(target))
+	if err != nil {
+		if info, statErr := f.root.Stat(name); statErr == nil && info.IsDir() {
+			return nil
+		}
+	} else {
+		err = f.syncDir(path.Dir(name))
 	}
 	if err != nil {
-		return fmt.Errorf("deleting %s: %w", target, bare(err))
+		return fmt.Errorf("deleting %s: %w", f.Path(name), bare(err))
 	}
 	return nil
 }
@@ -294,7 +337,7 @@ func (f *Folder) list(ctx context.Context, folder, rest string, yield func(strin
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(f.Path(folder))
+	entries, err := f.readDir(cmp.Or(folder, "."))
 	if isAbsent(err) {
 		return nil
 	}
@@ -308,7 +351,7 @@ func (f *Folder) list(ctx context.Context, folder, rest string, yield func(strin
 		case !strings.HasPrefix(name, rest) || folder == "" && name == private:
 		case entry.IsDir():
 			names = append(names, name+"/")
-		default:
+		case entry.Type().IsRegular():
 			names = append(names, name)
 		}
 	}

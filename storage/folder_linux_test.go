@@ -47,7 +47,7 @@ func TestFolderWriteFails(t *testing.T) {
 	if _, err := f.Get(t.Context(), "a/new"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("half an object = %v", err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(f.Dir(), ".darkroom", "put-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(f.String(), ".darkroom", "put-*")); len(left) > 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}
 }

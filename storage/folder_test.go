@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -199,4 +200,71 @@ func BenchmarkFolderPut(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 		})
 	}
+}
+
+// Whoever may write into the folder may lay a link there: none has a file
+// outside read, replaced, listed or deleted.
+func TestFolderLinks(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, dir)
+	if err := f.Put(t.Context(), "inside/a", []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(dir, outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"file": secret, "folder": outside, "relative": relative, "inner": "inside"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"file", "folder/secret", "relative/secret"} {
+		data, err := f.Get(t.Context(), name)
+		if err == nil || !strings.Contains(err.Error(), f.Path(name)) {
+			t.Errorf("Get(%s) = %q, %v", name, data, err)
+		}
+	}
+	for _, folder := range []string{"folder", "relative"} {
+		for call, err := range map[string]error{
+			"Put": f.Put(t.Context(), folder+"/secret", nil), "PutIfAbsent": f.PutIfAbsent(t.Context(), folder+"/new", nil),
+			"deep": f.Put(t.Context(), folder+"/deep/new", nil), "Delete": f.Delete(t.Context(), folder+"/secret"),
+		} {
+			if err == nil {
+				t.Errorf("%s through the link %s went well", call, folder)
+			}
+		}
+		for name, err := range f.List(t.Context(), folder+"/") {
+			if err == nil {
+				t.Errorf("List yields %s", name)
+			}
+		}
+	}
+	if data, err := f.Get(t.Context(), "inner/a"); err != nil || string(data) != "a" {
+		t.Errorf("through a link that stays inside = %q, %v", data, err)
+	}
+	var names []string
+	for name, err := range f.List(t.Context(), "") {
+		if err != nil {
+			t.Error(err)
+		}
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"inside/a"}) {
+		t.Errorf("List yields %v, want inside/a only", names)
+	}
+	if err := f.Put(t.Context(), "file", []byte("new")); err != nil { // in the link's place
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
+		t.Errorf("outside are %v, %v", entries, err)
+	}
+	if data, err := os.ReadFile(secret); err != nil || string(data) != "secret" {
+		t.Errorf("the file outside is %q, %v", data, err)
+	}
+	open(t, filepath.Join(dir, "folder")) // the user's own choice
 }

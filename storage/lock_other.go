@@ -9,4 +9,4 @@ import (
 
 func tryLock(*os.File) error   { return errors.ErrUnsupported }
 func shareLock(*os.File) error { return errors.ErrUnsupported }
-func syncDir(string) error     { return nil }
+func flush(*os.File) error     { return nil }

@@ -34,14 +34,9 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// syncDir flushes a folder's names to the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	err = d.Sync()
+// flush flushes a folder's names to the disk.
+func flush(dir *os.File) error {
+	err := dir.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil // a file system that can't: its names need no flush or get none
 	}

@@ -1,7 +1,8 @@
 // Package storage keeps a batch: its manifest, its pictures and their records.
 //
-// A [Store] is a flat space of named objects. [Folder] and [Memory] are here;
-// one conformance suite, in storagetest, holds for every kind.
+// A [Store] is a flat space of named objects: a [Folder], [S3] or [Memory]. One
+// conformance suite, in storagetest, holds for every kind. [OpenURL] opens what
+// a command names.
 package storage
 
 import (
@@ -24,7 +25,9 @@ var (
 // appears whole or not at all, whatever is cut off when; once a put returned
 // nil, the object outlives a crash. Stores don't retry for longer than a
 // request's own time: who calls decides how long to go on. A context that is
-// done before the call begins leaves everything as it was.
+// done before the call begins leaves everything as it was. After an error of a
+// put or a delete, save ErrExists, it may have been done all the same.
+// [Hopeless] tells errors that pass from those that somebody has to mend.
 //
 // Names obey [CheckName], and none is another's folder ("a" beside "a/b").
 type Store interface {

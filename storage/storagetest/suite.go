@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		"List by prefix":                         listPrefix,
 		"List ends when its reader does":         listStop,
 		"List while objects come and go":         listBusy,
+		"Top names the folders":                  top,
 		"bad names are refused":                  badNames,
 		"odd names are kept":                     oddNames,
 		"nothing happens in a context done":      cancelled,
@@ -350,5 +351,20 @@ func wantList(t *testing.T, s storage.Store, prefix string, names ...string) {
 	}
 	if !slices.Equal(got, names) {
 		t.Errorf("List(%q)\n  = %q\nwant %q", prefix, got, names)
+	}
+}
+
+func top(t *testing.T, store storage.Store) {
+	if got, err := storage.Top(t.Context(), store); err != nil || len(got) != 0 {
+		t.Errorf("of an empty store: %q, %v", got, err)
+	}
+	for _, name := range []string{"b/c/d", "alone", "a/x", "a-b/x", "a/y", "b/e"} {
+		if err := store.Put(t.Context(), name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := storage.Top(t.Context(), store)
+	if want := []string{"a", "a-b", "b"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
