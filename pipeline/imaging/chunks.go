@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
@@ -12,8 +13,11 @@ type text struct {
 	unicode    bool // always in UTF-8
 }
 
+// signature is how a PNG begins.
+const signature = "\x89PNG\r\n\x1a\n"
+
 // header is how long a PNG's signature and its first chunk, IHDR, are.
-const header = 8 + 12 + 13
+const header = len(signature) + 12 + 13
 
 // insertChunks puts texts behind a PNG's header: tEXt for what Latin-1 can
 // write, iTXt in UTF-8 for all else (PNG specification, 11.3.3).
@@ -28,6 +32,30 @@ func insertChunks(picture []byte, texts []text) []byte {
 		}
 	}
 	return slices.Insert(picture, header, chunks...)
+}
+
+// findText returns a PNG's text under a keyword, as it is encoded.
+func findText(picture []byte, keyword string) ([]byte, bool) {
+	rest, ok := bytes.CutPrefix(picture, []byte(signature))
+	for ok && len(rest) >= 12 {
+		size, kind := binary.BigEndian.Uint32(rest), string(rest[4:8])
+		if uint64(size) > uint64(len(rest)-12) {
+			break
+		}
+		body := rest[8 : 8+size]
+		rest = rest[12+size:]
+		key, text, _ := bytes.Cut(body, []byte{0})
+		switch {
+		case string(key) != keyword:
+		case kind == "tEXt":
+			return text, true
+		case kind == "iTXt" && len(text) >= 2: // flag and method of compression, then language and translated keyword
+			_, text, _ = bytes.Cut(text[2:], []byte{0})
+			_, text, _ = bytes.Cut(text, []byte{0})
+			return text, true
+		}
+	}
+	return nil, false
 }
 
 func appendChunk(b []byte, kind string, data []byte) []byte {

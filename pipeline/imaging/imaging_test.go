@@ -28,16 +28,41 @@ func about(prompt string) About {
 	}
 }
 
-func pixels() []uint8 {
-	p := make([]uint8, 3*4*3)
-	for i := range p {
-		p[i] = uint8(7 * i)
+func pixels() *Bitmap {
+	b := NewBitmap(4, 3, 3)
+	for i := range b.Pix {
+		b.Pix[i] = uint8(7 * i)
 	}
-	return p
+	return b
+}
+
+// TestUpscaleText holds what is said of pictures that were enlarged.
+func TestUpscaleText(t *testing.T) {
+	after := about("a red circle")
+	after.Job.Upscale = &job.Upscaling{Model: "large@" + strings.Repeat("cd", 32), Scale: 2.5}
+	after.Job.Width, after.Job.Height = 2, 2
+	network := after
+	network.Job = job.Spec{Kind: job.Upscale, Model: "large@" + strings.Repeat("cd", 32), Scale: 2, Seed: 7}
+	network.Model, network.Digest = "large", strings.Repeat("cd", 32)
+	pipeline := after
+	pipeline.Job = job.Spec{Kind: job.Upscale, Model: "x4@" + strings.Repeat("ef", 32), Prompt: "a cat", Scale: 4, NoiseLevel: new(20), Steps: 75, Sampler: "ddim", GuidanceScale: 9, Seed: 7}
+	pipeline.Model, pipeline.Digest = "x4", strings.Repeat("ef", 32)
+	for _, c := range []struct {
+		about About
+		want  string
+	}{
+		{after, "Size: 2x2, Model hash: ababababab, Model: house, Clip skip: 2, Postprocess upscale by: 2.5, Postprocess upscale to: 4x3, Postprocess upscaler: large, RNG: CPU, Version: darkroom 0.1.0"},
+		{network, "\nSize: 4x3, Model hash: cdcdcdcdcd, Model: large, Postprocess upscale by: 2, Postprocess upscaler: large, Version: darkroom 0.1.0"},
+		{pipeline, "a cat\nSteps: 75, Sampler: DDIM, CFG scale: 9, Seed: 7, Size: 4x3, Model hash: efefefefef, Model: x4, Postprocess upscale by: 4, Postprocess upscaler: x4, Noise level: 20, RNG: CPU, Version: darkroom 0.1.0"},
+	} {
+		if got := infotext(c.about, pixels()); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s\nwant\n%s", got, c.want)
+		}
+	}
 }
 
 func TestPNG(t *testing.T) {
-	data, err := PNG(pixels(), 4, 3, about("a red circle"))
+	data, err := PNG(pixels(), about("a red circle"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,12 +99,32 @@ func TestPNG(t *testing.T) {
 	}
 }
 
-func TestPNGIsTheSameEveryTime(t *testing.T) {
-	first, err := PNG(pixels(), 4, 3, about("x"))
+// TestEditsSayWhatTheyAre holds what an edit's file says beside a picture's.
+func TestEditsSayWhatTheyAre(t *testing.T) {
+	a := about("a hat")
+	a.Job.Kind, a.Job.Image, a.Job.Strength, a.Job.MaskBlur = job.Edit, "inputs/"+strings.Repeat("cd", 32)+".png", .6, 4
+	data, err := PNG(pixels(), a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := PNG(pixels(), 4, 3, about("x"))
+	texts := chunks(t, data)
+	if got := texts["tEXt parameters"]; !strings.Contains(got, "Denoising strength: 0.6, Mask blur: 4, ") {
+		t.Errorf("infotext: %s", got)
+	}
+	if !strings.Contains(texts["iTXt "+xmpKey], `digitalsourcetype/compositeWithTrainedAlgorithmicMedia"`) {
+		t.Errorf("XMP: %q", texts["iTXt "+xmpKey])
+	}
+	if !strings.Contains(texts["iTXt darkroom"], `"image":"`+strings.Repeat("cd", 32)+`"`) {
+		t.Errorf("darkroom: %s", texts["iTXt darkroom"])
+	}
+}
+
+func TestPNGIsTheSameEveryTime(t *testing.T) {
+	first, err := PNG(pixels(), about("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := PNG(pixels(), about("x"))
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("two encodings differ (%v)", err)
 	}
@@ -90,7 +135,7 @@ func TestPNGTextEncodings(t *testing.T) {
 	for prompt, kind := range map[string]string{
 		"déjà vu": "tEXt", "two\nlines": "tEXt", "猫 on a mat": "iTXt", "a bell \a": "iTXt", "curly “quotes”": "iTXt",
 	} {
-		data, err := PNG(pixels(), 4, 3, about(prompt))
+		data, err := PNG(pixels(), about(prompt))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +149,8 @@ func TestPNGTextEncodings(t *testing.T) {
 func TestInfotextIsRead(t *testing.T) {
 	a := about("a cat, sitting")
 	a.Model = `odd: "name", really`
-	text := infotext(a)
+	a.Job.Control = []job.Control{{Model: "edges@" + strings.Repeat("ed", 32), Scale: .5, End: .75, Preprocess: "canny", GuessMode: true}}
+	text := infotext(a, pixels())
 	last := text[strings.LastIndexByte(text, '\n')+1:]
 	reader := regexp.MustCompile(`\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)`)
 	got := map[string]string{}
@@ -119,6 +165,7 @@ func TestInfotextIsRead(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"Steps": "28", "Sampler": "DPM++ 2M", "Schedule type": "Karras", "Seed": "18446744073709551615", "Model": a.Model, "Version": "darkroom 0.1.0",
+		"ControlNet 0": "Module: canny, Model: edges [edededed], Weight: 0.5, Guidance Start: 0, Guidance End: 0.75, Control Mode: ControlNet is more important",
 	} {
 		if got[key] != want {
 			t.Errorf("%s is read as %q, want %q", key, got[key], want)
@@ -128,7 +175,7 @@ func TestInfotextIsRead(t *testing.T) {
 
 func TestJPEG(t *testing.T) {
 	long := strings.Repeat("very ", 30000) + "long"
-	data, err := JPEG(pixels(), 4, 3, about(long))
+	data, err := JPEG(pixels(), about(long))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +211,7 @@ func checkPixels(t *testing.T, picture image.Image, tolerance int) {
 	if picture.Bounds() != image.Rect(0, 0, 4, 3) {
 		t.Fatalf("the picture is %v", picture.Bounds())
 	}
-	for i, want := range pixels() {
+	for i, want := range pixels().Pix {
 		r, g, b, _ := picture.At(i/3%4, i/12).RGBA()
 		got := []uint32{r, g, b}[i%3] >> 8
 		if off := int(got) - int(want); off > tolerance || -off > tolerance {
