@@ -27,7 +27,7 @@ func (m *Model) SkipLayers(output string, layers int) error {
 			return tooFew(i/2, output)
 		}
 		residual := slices.DeleteFunc(slices.Clone(add.inputs), func(name string) bool {
-			return m.weights[name] || m.readers(name) < 2
+			return m.stores(name) || m.readers(name) < 2
 		})
 		if len(residual) != 1 {
 			return tooFew(i/2, output)
@@ -36,7 +36,7 @@ func (m *Model) SkipLayers(output string, layers int) error {
 	}
 	for _, n := range m.nodes {
 		if slices.Contains(n.inputs, last) {
-			m.edits = append(m.edits, edit{n.at, m.rewire(n.at, last, state)})
+			m.replace(n.at, m.rewire(n.at, map[string]string{last: state}))
 		}
 	}
 	return nil
@@ -52,6 +52,7 @@ func (m *Model) beforeFinalNorm(output string) (string, error) {
 	// One node from opset 17 on; before it the norm is Sub, Div, Mul, Add.
 	for _, op := range []string{"Cast", "Add", "Mul", "Div", "Sub"} {
 		n, ok := m.producer(name)
+		ok = ok && len(n.inputs) > 0
 		if ok && n.op == "LayerNormalization" {
 			return n.inputs[0], nil
 		}
@@ -60,7 +61,7 @@ func (m *Model) beforeFinalNorm(output string) (string, error) {
 			if op == "Sub" {
 				return name, nil
 			}
-			if m.weights[name] && len(n.inputs) == 2 {
+			if m.stores(name) && len(n.inputs) == 2 {
 				name = n.inputs[1]
 			}
 		} else if op != "Cast" {
@@ -89,14 +90,15 @@ func (m *Model) readers(name string) int {
 	return count
 }
 
-// rewire returns the node in at with one input's name replaced.
-func (m *Model) rewire(at span, from, to string) []byte {
+// rewire returns the node in at with some of its inputs' names replaced.
+func (m *Model) rewire(at span, names map[string]string) []byte {
 	var b []byte
 	for rest := m.data[at.from:at.to]; len(rest) > 0; {
 		number, kind, n := protowire.ConsumeTag(rest)
 		size := n + protowire.ConsumeFieldValue(number, kind, rest[n:])
 		if number == nodeInput {
-			if name, _ := protowire.ConsumeString(rest[n:]); name == from {
+			name, _ := protowire.ConsumeString(rest[n:])
+			if to, ok := names[name]; ok {
 				b = appendText(b, nodeInput, to)
 				rest = rest[size:]
 				continue

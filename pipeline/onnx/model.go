@@ -54,8 +54,8 @@ type Model struct {
 	inputs  []value
 	outputs []value
 	nodes   []node
-	weights map[string]bool
-	files   []string // external data, each named once, relative to the model's folder
+	weights map[string]span // the payloads of the initializers' TensorProtos, by name
+	files   []string        // external data, each named once, relative to the model's folder
 	edits   []edit
 }
 
@@ -68,17 +68,10 @@ type value struct {
 
 type node struct {
 	op      string
-	domain  string
 	name    string
 	inputs  []string
 	outputs []string
 	at      span // the payload of its NodeProto field
-}
-
-// edit replaces a whole field of the graph.
-type edit struct {
-	at      span // the payload
-	payload []byte
 }
 
 // Field numbers of onnx.proto.
@@ -94,7 +87,11 @@ const (
 	nodeOutput = 2
 	nodeName   = 3
 	nodeOp     = 4
-	nodeDomain = 7
+
+	nodeAttribute = 5
+	attributeName = 1
+	attributeInt  = 3
+	attributeInts = 8
 
 	valueName     = 1
 	valueType     = 2
@@ -117,7 +114,7 @@ func Parse(data []byte) (*Model, error) {
 	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
 		return nil, errors.New("a Git LFS pointer, not the file itself: run git lfs pull")
 	}
-	m := &Model{data: data, weights: map[string]bool{}}
+	m := &Model{data: data, weights: map[string]span{}}
 	err := m.fields(span{0, len(data)}, func(number protowire.Number, at span) error {
 		if number == modelGraph {
 			m.graph = at
@@ -134,7 +131,7 @@ func Parse(data []byte) (*Model, error) {
 		return nil, fmt.Errorf("not an ONNX file: %w", err)
 	}
 	// Before IR version 4 every initializer was an input too.
-	m.inputs = slices.DeleteFunc(m.inputs, func(v value) bool { return m.weights[v.Name] })
+	m.inputs = slices.DeleteFunc(m.inputs, func(v value) bool { return m.stores(v.Name) })
 	return m, nil
 }
 
@@ -146,31 +143,6 @@ func (m *Model) Outputs() []Port { return ports(m.outputs) }
 
 // Files returns the names of the files beside the model that hold its weights.
 func (m *Model) Files() []string { return m.files }
-
-// Edited tells whether the model was changed.
-func (m *Model) Edited() bool { return len(m.edits) > 0 }
-
-// Encode returns the file with its changes. The model must not be used again:
-// its bytes are changed in place, so that large files are held once.
-func (m *Model) Encode() []byte {
-	slices.SortFunc(m.edits, func(a, b edit) int { return b.at.from - a.at.from })
-	data, graph := m.data, m.graph
-	for _, e := range m.edits {
-		data = replaceField(data, e.at, e.payload, &graph)
-	}
-	length := protowire.AppendVarint(nil, uint64(graph.to-graph.from))
-	before := graph.from - protowire.SizeVarint(uint64(m.graph.to-m.graph.from))
-	return slices.Replace(data, before, graph.from, length...)
-}
-
-// replaceField puts payload in the place of a field's, with its length before
-// it, and keeps count of where the graph ends.
-func replaceField(data []byte, at span, payload []byte, graph *span) []byte {
-	from := at.from - protowire.SizeVarint(uint64(at.to-at.from))
-	field := append(protowire.AppendVarint(nil, uint64(len(payload))), payload...)
-	graph.to += len(field) - (at.to - from)
-	return slices.Replace(data, from, at.to, field...)
-}
 
 // fields calls f for every length-delimited field of the message in at.
 func (m *Model) fields(at span, f func(protowire.Number, span) error) error {
@@ -200,13 +172,26 @@ func (m *Model) fields(at span, f func(protowire.Number, span) error) error {
 func (m *Model) varint(at span, number protowire.Number, absent int64) int64 {
 	for rest := m.data[at.from:at.to]; len(rest) > 0; {
 		got, kind, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			break
+		}
+		size := protowire.ConsumeFieldValue(got, kind, rest[n:])
+		if size < 0 {
+			break
+		}
 		if got == number && kind == protowire.VarintType {
 			v, _ := protowire.ConsumeVarint(rest[n:])
 			return int64(v)
 		}
-		rest = rest[n+protowire.ConsumeFieldValue(got, kind, rest[n:]):]
+		rest = rest[n+size:]
 	}
 	return absent
+}
+
+// stores tells whether a value is one of the initializers.
+func (m *Model) stores(name string) bool {
+	_, ok := m.weights[name]
+	return ok
 }
 
 func (m *Model) text(at span) string { return string(m.data[at.from:at.to]) }
@@ -243,8 +228,6 @@ func (m *Model) parseNode(at span) error {
 			n.name = m.text(at)
 		case nodeOp:
 			n.op = m.text(at)
-		case nodeDomain:
-			n.domain = m.text(at)
 		}
 		return nil
 	})
@@ -252,11 +235,11 @@ func (m *Model) parseNode(at span) error {
 	return err
 }
 
-func (m *Model) parseInitializer(at span) error {
-	return m.fields(at, func(number protowire.Number, at span) error {
+func (m *Model) parseInitializer(tensor span) error {
+	return m.fields(tensor, func(number protowire.Number, at span) error {
 		switch number {
 		case initializerName:
-			m.weights[m.text(at)] = true
+			m.weights[m.text(at)] = tensor
 		case initializerExternal:
 			var key, value string
 			err := m.fields(at, func(number protowire.Number, at span) error {

@@ -118,6 +118,10 @@ func FuzzParse(f *testing.F) {
 	small := read(f, "sd/text_encoder/model.onnx")
 	f.Add(small[:4096])
 	f.Add([]byte("\x08\x08:\x04Z\x02\n\x00"))
+	f.Add(strange([]Port{{"ids", Int64, []int64{1, -1}}},
+		node{op: "Cast", inputs: []string{"b"}, outputs: []string{"a"}}, node{op: "Identity", inputs: []string{"a"}, outputs: []string{"b"}},
+		node{op: "Gather", inputs: []string{"table", "ids"}, outputs: []string{"y"}}, node{op: "ArgMax", inputs: []string{"ids"}, outputs: []string{"z"}},
+		node{op: "Concat", inputs: []string{"a", "y"}, outputs: []string{"x"}}, node{op: "MatMul", name: "/x/MatMul", inputs: []string{"x", "a"}, outputs: []string{"w"}}))
 	f.Add([]byte("version https://git-lfs.github.com/spec/v1\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse(data)
@@ -130,6 +134,12 @@ func FuzzParse(f *testing.F) {
 		for _, p := range m.Outputs() {
 			_ = m.SkipLayers(p.Name, 1)
 		}
+		m.Layers()
+		_ = m.AddResiduals(1)
+		for _, p := range m.Inputs() {
+			_, _ = m.ExtendTable(p.Name, 2, []float32{1, 2})
+		}
+		m.FuseAttention()
 		m.Encode()
 	})
 }

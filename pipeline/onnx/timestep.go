@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -16,39 +17,42 @@ func (m *Model) TimestepPerRow(input string) bool {
 	if i < 0 || len(m.inputs[i].Dims) > 0 {
 		return false
 	}
-	var unsqueeze []node
-	if !m.unsqueezes(input, &unsqueeze) || len(unsqueeze) == 0 {
+	unsqueeze, ok := m.unsqueezes(input)
+	if !ok || len(unsqueeze) == 0 {
 		return false
 	}
 	for _, n := range unsqueeze {
 		identity := node{op: "Identity", name: n.name, inputs: n.inputs[:1], outputs: n.outputs}
-		m.edits = append(m.edits, edit{n.at, identity.encode()})
+		m.replace(n.at, identity.encode())
 	}
 	v := &m.inputs[i]
 	v.Dims = []int64{-1}
-	m.edits = append(m.edits, edit{v.at, v.encode("batch_size")})
+	m.replace(v.at, v.encode())
 	return true
 }
 
-// unsqueezes gathers the nodes that make a vector of a scalar, past casts. It
-// is false where something else reads the scalar.
-func (m *Model) unsqueezes(scalar string, found *[]node) bool {
-	for _, n := range m.nodes {
-		if !slices.Contains(n.inputs, scalar) {
-			continue
-		}
-		switch {
-		case n.op == "Unsqueeze" && n.inputs[0] == scalar:
-			*found = append(*found, n)
-		case (n.op == "Cast" || n.op == "Identity") && len(n.outputs) == 1:
-			if !m.unsqueezes(n.outputs[0], found) {
-				return false
+// unsqueezes returns the nodes that make a vector of a scalar, past casts. ok is
+// false where something else reads the scalar.
+func (m *Model) unsqueezes(scalar string) (found []node, ok bool) {
+	names := []string{scalar} // and those of its casts
+	for i := 0; i < len(names); i++ {
+		for _, n := range m.nodes {
+			if !slices.Contains(n.inputs, names[i]) {
+				continue
 			}
-		default:
-			return false
+			switch {
+			case n.op == "Unsqueeze" && n.inputs[0] == names[i]:
+				found = append(found, n)
+			case (n.op == "Cast" || n.op == "Identity") && len(n.outputs) == 1:
+				if !slices.Contains(names, n.outputs[0]) { // else it is a circle
+					names = append(names, n.outputs[0])
+				}
+			default:
+				return nil, false
+			}
 		}
 	}
-	return !slices.ContainsFunc(m.outputs, func(v value) bool { return v.Name == scalar })
+	return found, !slices.ContainsFunc(m.outputs, func(v value) bool { return slices.Contains(names, v.Name) })
 }
 
 // encode writes a node without attributes.
@@ -64,9 +68,16 @@ func (n node) encode() []byte {
 	return appendText(b, nodeOp, n.op)
 }
 
-// encode writes a value of one dimension, which is open and called dim.
-func (v value) encode(dim string) []byte {
-	shape := appendBytes(nil, shapeDim, appendText(nil, dimParam, dim))
+// encode writes a value. Its open dimensions get names of their own.
+func (v value) encode() []byte {
+	var shape []byte
+	for i, n := range v.Dims {
+		dim := appendText(nil, dimParam, fmt.Sprintf("%s_dim_%d", v.Name, i))
+		if n >= 0 {
+			dim = protowire.AppendVarint(protowire.AppendTag(nil, dimValue, protowire.VarintType), uint64(n))
+		}
+		shape = appendBytes(shape, shapeDim, dim)
+	}
 	tensor := protowire.AppendTag(nil, tensorElement, protowire.VarintType)
 	tensor = protowire.AppendVarint(tensor, uint64(v.Type))
 	tensor = appendBytes(tensor, tensorShape, shape)
