@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/darkroom/darkroom/pipeline/spelling"
 )
 
 // Resolve returns the sampler and the schedule that a name stands for: the
@@ -128,35 +130,8 @@ var refused = map[string]string{
 
 // unknown is the error for a name that nobody has heard of.
 func unknown(name string) error {
-	folded, best, distance := fold(name), "", 1<<30
-	for _, known := range Names() {
-		if d := editDistance(folded, known); d < distance {
-			best, distance = known, d
-		}
-	}
-	if distance <= max(2, len(folded)/3) {
-		return fmt.Errorf("unknown name %q, did you mean %q?", name, best)
+	if near := spelling.Nearest(fold(name), Names()); near != "" {
+		return fmt.Errorf("unknown name %q, did you mean %q?", name, near)
 	}
 	return fmt.Errorf("unknown name %q, want one of %s", name, strings.Join(Names(), ", "))
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -25,7 +25,7 @@ func (p *Plan) Begin(x []float32, at int, noise Noise) *State {
 // or of the context ends the run; the state is then as it was after the last
 // evaluation that was finished, and Run may be called again.
 func (p *Plan) Run(ctx context.Context, s *State, denoiser Denoiser, after func(done int) error) error {
-	if err := p.check(s); err != nil {
+	if err := p.Check(s); err != nil {
 		return err
 	}
 	return p.method.loop(ctx, p.newRun(s, denoiser, after))
@@ -50,7 +50,8 @@ func (p *Plan) newRun(s *State, denoiser Denoiser, after func(int) error) *run {
 	return r
 }
 
-func (p *Plan) check(s *State) error {
+// Check says why a state is none of this plan's.
+func (p *Plan) Check(s *State) error {
 	switch {
 	case s.plan != p.fingerprint:
 		return errors.New("sampler state: it belongs to another sampler, schedule, number of steps or scheduler_config.json")
