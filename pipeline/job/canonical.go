@@ -3,6 +3,7 @@ package job
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,7 +25,8 @@ func (s Spec) Key() Key {
 
 // Canonical returns the canonical form of a resolved job: JSON without blanks,
 // keys in byte order, strings escaped only where JSON demands it, numbers in
-// their shortest form without an exponent. A model stands there as its digest.
+// their shortest form without an exponent. A model stands there as its digest,
+// and so does a picture.
 // What is off or doesn't apply is left out, so that a field which is added to
 // darkroom later changes no key; so are id, n and labels.
 func (s Spec) Canonical() []byte { return s.appendCanonical(nil) }
@@ -35,8 +37,17 @@ func (s *Spec) appendCanonical(b []byte) []byte {
 	if s.ClipSkip > 0 {
 		c.int("clip_skip", s.ClipSkip)
 	}
+	if len(s.Control) > 0 {
+		c.list("control", len(s.Control), func(i int) { c.control(s.Control[i]) })
+	}
+	if len(s.Embeddings) > 0 {
+		c.embeddings(s.Embeddings)
+	}
 	if s.Eta > 0 && s.Sampler == "ddim" {
 		c.float("eta", s.Eta)
+	}
+	if s.Extend != nil {
+		c.sides("extend", *s.Extend)
 	}
 	c.string("format", s.Format)
 	if guided {
@@ -51,22 +62,125 @@ func (s *Spec) appendCanonical(b []byte) []byte {
 			c.float("guidance_start", s.GuidanceStart)
 		}
 	}
-	c.int("height", s.Height)
+	if s.Kind != Upscale { // whose size is that of its picture, times its scale
+		c.int("height", s.Height)
+	}
+	if s.Image != "" {
+		c.string("image", digestOf(s.Image))
+	}
+	if s.KeepUnmasked {
+		c.bool("keep_unmasked", true)
+	}
 	c.string("kind", string(s.Kind))
-	c.string("model", s.Model[strings.IndexByte(s.Model, '@')+1:])
+	c.loras(s.LoRAs)
+	if s.Mask != "" {
+		c.string("mask", digestOf(s.Mask))
+	}
+	if s.MaskBlur > 0 {
+		c.float("mask_blur", s.MaskBlur)
+	}
+	if s.MaskPadding != nil {
+		c.int("mask_padding", *s.MaskPadding)
+	}
+	c.model("model", s.Model)
 	if guided && s.NegativePrompt != nil {
 		c.string("negative_prompt", *s.NegativePrompt)
 	}
-	c.string("prompt", s.Prompt)
-	c.string("sampler", s.Sampler)
+	if s.NoiseLevel != nil {
+		c.int("noise_level", *s.NoiseLevel)
+	}
+	sampled := s.Sampled()
+	if sampled {
+		c.string("prompt", s.Prompt)
+		if s.PromptSyntax != "" {
+			c.string("prompt_syntax", s.PromptSyntax)
+		}
+		c.string("sampler", s.Sampler)
+	}
+	if s.Scale > 0 {
+		c.float("scale", s.Scale)
+	}
 	if s.Schedule != "" {
 		c.string("schedule", s.Schedule)
 	}
-	c.key("seed")
-	c.b = strconv.AppendUint(c.b, s.Seed, 10)
-	c.int("steps", s.Steps)
-	c.int("width", s.Width)
+	if sampled {
+		c.key("seed")
+		c.b = strconv.AppendUint(c.b, s.Seed, 10)
+		c.int("steps", s.Steps)
+	}
+	if s.Strength > 0 {
+		c.float("strength", s.Strength)
+	}
+	if s.Upscale != nil {
+		c.object("upscale", func() {
+			c.model("model", s.Upscale.Model)
+			if s.Upscale.Scale > 0 {
+				c.float("scale", s.Upscale.Scale)
+			}
+		})
+	}
+	if s.Kind != Upscale {
+		c.int("width", s.Width)
+	}
 	return append(c.b, '}')
+}
+
+// control writes a ControlNet's part in a job.
+func (c *canon) control(control Control) {
+	if control.End != 1 {
+		c.float("end", control.End)
+	}
+	if control.GuessMode {
+		c.bool("guess_mode", true)
+	}
+	c.string("image", digestOf(control.Image))
+	c.model("model", control.Model)
+	if control.Preprocess != "" && control.Preprocess != "none" {
+		c.string("preprocess", control.Preprocess)
+	}
+	if control.Scale != 1 {
+		c.float("scale", control.Scale)
+	}
+	if control.Start != 0 {
+		c.float("start", control.Start)
+	}
+}
+
+// loras writes those that change anything. Their order is no matter.
+func (c *canon) loras(loras []LoRA) {
+	active := ActiveLoRAs(loras)
+	if len(active) == 0 {
+		return
+	}
+	c.list("loras", len(active), func(i int) {
+		c.model("model", active[i].Name)
+		if active[i].Scale != 1 {
+			c.float("scale", active[i].Scale)
+		}
+	})
+}
+
+// ActiveLoRAs are a resolved job's LoRAs without those of no strength, ordered by
+// digest: sums of the same numbers in another order have other last bits.
+func ActiveLoRAs(loras []LoRA) []LoRA {
+	active := slices.DeleteFunc(slices.Clone(loras), func(l LoRA) bool { return l.Scale == 0 })
+	slices.SortFunc(active, func(a, b LoRA) int {
+		_, digestA := Pinned(a.Name)
+		_, digestB := Pinned(b.Name)
+		return strings.Compare(digestA, digestB)
+	})
+	return active
+}
+
+// embeddings writes names beside digests: of some files the name is the word
+// that stands in prompts. Their order is no matter.
+func (c *canon) embeddings(refs []string) {
+	refs = slices.Sorted(slices.Values(refs))
+	c.list("embeddings", len(refs), func(i int) {
+		name, _ := Pinned(refs[i])
+		c.model("model", refs[i])
+		c.string("name", name)
+	})
 }
 
 // canon writes an object; who calls keeps the order of the keys.
@@ -79,9 +193,49 @@ func (c *canon) key(key string) {
 	c.b = append(append(append(c.b, '"'), key...), `":`...)
 }
 
+// object writes an object, whose members write does.
+func (c *canon) object(key string, write func()) {
+	c.key(key)
+	c.b = append(c.b, '{')
+	write()
+	c.b = append(c.b, '}')
+}
+
+// list writes a list of n objects, whose members write does.
+func (c *canon) list(key string, n int, write func(i int)) {
+	c.key(key)
+	for i := range n {
+		c.b = append(c.b, "[,"[min(i, 1)], '{')
+		write(i)
+		c.b = append(c.b, '}')
+	}
+	c.b = append(c.b, ']')
+}
+
+// model writes a model's digest.
+func (c *canon) model(key, ref string) { c.string(key, ref[strings.IndexByte(ref, '@')+1:]) }
+
 func (c *canon) int(key string, n int) {
 	c.key(key)
 	c.b = strconv.AppendInt(c.b, int64(n), 10)
+}
+
+func (c *canon) bool(key string, b bool) {
+	c.key(key)
+	c.b = strconv.AppendBool(c.b, b)
+}
+
+func (c *canon) sides(key string, e Extend) {
+	c.object(key, func() {
+		for _, side := range []struct {
+			key    string
+			pixels int
+		}{{"bottom", e.Bottom}, {"left", e.Left}, {"right", e.Right}, {"top", e.Top}} {
+			if side.pixels > 0 {
+				c.int(side.key, side.pixels)
+			}
+		}
+	})
 }
 
 func (c *canon) float(key string, x float64) {

@@ -1,6 +1,10 @@
 package job
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/darkroom/darkroom/pipeline/prompt"
+)
 
 // check returns what is wrong with a line's fields taken together, as far as
 // no model is needed to tell. Given has the bits of those that the line named.
@@ -23,9 +27,16 @@ func (s *Spec) check(given uint64) (faults Faults) {
 			}
 		}
 	}
+	if s.KeepUnmasked && s.Format == "npy" {
+		fault("keep_unmasked", "out of place with the format `npy`", "a latent has no pixels that could be put back")
+	}
+	if s.Upscale != nil && s.Format == "npy" {
+		fault("upscale", "out of place with the format `npy`", "a latent has no pixels that could be enlarged")
+	}
 	if s.given&givenGuidanceEnd != 0 && s.GuidanceStart > s.GuidanceEnd {
 		fault("guidance_start", fmt.Sprintf("guidance that starts at %v and ends at %v", s.GuidanceStart, s.GuidanceEnd), "want `guidance_start` <= `guidance_end`")
 	}
+	faults = append(faults, s.checkSyntax()...)
 	if bad := s.nameSampler(); bad != nil {
 		faults = append(faults, bad...)
 		s.Sampler, s.Schedule, s.Eta = "", "", 0 // whether they go together can't be told
@@ -38,7 +49,26 @@ func (s *Spec) check(given uint64) (faults Faults) {
 			faults = append(faults, f)
 		}
 	}
-	return append(faults, s.unbuilt()...)
+	if s.Kind == Video {
+		faults = append(faults, Fault{Field: "kind", What: "not built yet:", Value: string(s.Kind)})
+	}
+	return faults
+}
+
+// checkSyntax checks prompts that are more than text.
+func (s *Spec) checkSyntax() (faults Faults) {
+	if s.PromptSyntax != A1111 {
+		return nil
+	}
+	if _, err := prompt.Parse(s.Prompt); err != nil {
+		faults = append(faults, Fault{Field: "prompt", What: err.Error()})
+	}
+	if s.NegativePrompt != nil {
+		if _, err := prompt.Parse(*s.NegativePrompt); err != nil {
+			faults = append(faults, Fault{Field: "negative_prompt", What: err.Error()})
+		}
+	}
+	return faults
 }
 
 func article(k Kind) string {

@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/darkroom/darkroom/pipeline/spelling"
 )
 
 const (
 	// MaxLine is the longest line of a batch file, in bytes.
 	MaxLine = 1 << 20
-	// DefaultModel is the model of a line that names none.
+	// DefaultModel is the model of a generate or an edit that names none.
 	DefaultModel = "house"
 )
 
@@ -35,6 +37,9 @@ func Decode(line []byte) (Spec, Faults) {
 		d.unexpected("want a JSON object in braces")
 	}
 	given := readObject(&d, specMembers, &d.spec)
+	if d.spec.Kind == Upscale && given&specMembers.bit("model") == 0 {
+		d.spec.Model = DefaultUpscaler
+	}
 	d.end()
 	if d.err != nil {
 		return Spec{}, append(d.faults, Fault{What: d.err.Error()})
@@ -325,4 +330,12 @@ var elsewhere = map[string]string{
 	"denoising_strength": "strength", "init_image": "image", "init_images": "image", "mask_image": "mask",
 	"custom_id": "id", "checkpoint": "model", "batch_size": "n", "n_iter": "n", "num_images": "n",
 	"num_images_per_prompt": "n", "text": "prompt", "tis": "embeddings",
+}
+
+// didYouMean is the end of a fault about an unknown name.
+func didYouMean(name string, candidates []string) string {
+	if nearest := spelling.Nearest(name, candidates); nearest != "" {
+		return "did you mean `" + nearest + "`?"
+	}
+	return "want one of " + strings.Join(candidates, ", ")
 }

@@ -8,6 +8,7 @@ type Class string
 const (
 	BadJob      Class = "bad_job"       // the job can't be rendered, however often it is tried
 	OutOfMemory Class = "out_of_memory" // it might be rendered with fewer rows beside it
+	NoModel     Class = "no_model"      // others may have a model that this renderer lacks
 )
 
 // Failure is an error with its class.

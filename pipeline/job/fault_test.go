@@ -47,8 +47,7 @@ var faulty = []struct{ line, want string }{
 		"`eta`: out of range: `2`, want a number from 0 to 1\n`clip_skip`: out of range: `101`, want a whole number from 0 to 100"},
 	{`{"guidance_start": 0.8, "guidance_end": 0.2}`, "`guidance_start`: guidance that starts at 0.8 and ends at 0.2, want `guidance_start` <= `guidance_end`"},
 	{`{"guidance_start": 0.8, "guidance_end": 5}`, "`guidance_end`: out of range: `5`, want a number from 0 to 1"},
-	{`{"kind": "edit", "image": "a", "mask": "/", "mask_blur": 1}`, "`mask`: not allowed: `/`, want the path of a file in the batch file's folder\n" +
-		"`kind`: not built yet: `edit`\n`image`: not built yet\n`mask_blur`: not built yet"},
+	{`{"kind": "edit", "image": "a", "mask": "/", "mask_blur": 1}`, "`mask`: not allowed: `/`, want the path of a file in the batch file's folder"},
 	{`{"id": "` + strings.Repeat("x", 99) + `", "n": 2}`, "`id`: too long `" + strings.Repeat("x", 99) + "`, with the numbers of 2 pictures it has 101 characters, want at most 100"},
 	{`{"id": "a b"}`, "`id`: not allowed: `a b`, want 1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"},
 	{`{"id": ""}`, "`id`: empty, want 1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"},
@@ -65,23 +64,30 @@ var faulty = []struct{ line, want string }{
 	{`{"steps": 20, "steps": 20}`, "`steps`: given twice"},
 	{`{"steps": 20, "st\u0065ps": 20}`, "`steps`: given twice"},
 	{`{"labels": {"a": 1, "a": 1}}`, "`labels.a`: given twice"},
-	{`{"loras": [{"name": "x", "name": "y"}]}`, "`loras[0].name`: given twice\n`loras`: not built yet"},
+	{`{"loras": [{"name": "x", "name": "y"}]}`, "`loras[0].name`: given twice"},
 
 	// the kinds, and what is not built yet
-	{`{"image": "a.png"}`, "`image`: out of place in a generate, it is for an edit or an upscale\n`image`: not built yet"},
-	{`{"kind": "edit"}`, "`image`: missing in an edit, want the path of a file in the batch file's folder\n`kind`: not built yet: `edit`"},
-	{`{"kind": "edit", "image": "a.png", "mask_blur": 2}`, "`mask_blur`: out of place without a mask, want `mask` or `extend` beside it\n" +
-		"`kind`: not built yet: `edit`\n`image`: not built yet\n`mask_blur`: not built yet"},
+	{`{"image": "a.png"}`, "`image`: out of place in a generate, it is for an edit or an upscale"},
+	{`{"kind": "edit"}`, "`image`: missing in an edit, want the path of a file in the batch file's folder"},
+	{`{"kind": "edit", "image": "a.png", "mask_blur": 2}`, "`mask_blur`: out of place without a mask, want `mask` or `extend` beside it"},
+	{`{"kind": "edit", "image": "a.png", "extend": {"left": 0}}`, "`extend`: nothing is painted, want at least one side above 0"},
+	{`{"kind": "edit", "image": "a.png", "extend": {"left": -1}}`, "`extend.left`: out of range: `-1`, want a whole number from 0 to 8192"},
+	{`{"kind": "edit", "image": "a.png", "mask": "b.png", "keep_unmasked": true, "format": "npy"}`, "`keep_unmasked`: out of place with the format `npy`, a latent has no pixels that could be put back"},
+	{`{"kind": "edit", "image": "a.png", "strength": 0}`, "`strength`: out of range: `0`, want a number from 0.001 to 1"},
+	{`{"mask": "a.png", "strength": 0.5}`, "`mask`: out of place in a generate, it is for an edit\n`strength`: out of place in a generate, it is for an edit"},
 	{`{"kind": "upscale", "image": "../a.png", "width": 64}`, "`image`: not allowed: `../a.png`, want the path of a file in the batch file's folder\n" +
-		"`width`: out of place in an upscale, `scale` says how large\n`kind`: not built yet: `upscale`"},
+		"`width`: out of place in an upscale, `scale` says how large"},
 	{`{"kind": "video"}`, "`kind`: not built yet: `video`"},
 	{`{"control": [{"model": "canny"}, {"model": "canny", "image": "a", "start": 0.9, "end": 0.1}]}`, "`control[0].image`: missing\n" +
-		"`control[1]`: control that ends before it starts, want `start` <= `end`\n`control`: not built yet"},
+		"`control[1]`: control that ends before it starts, want `start` <= `end`"},
 	{`{"control": [{"modle": "canny", "model": "canny", "image": "/etc/passwd", "preprocess": "cany"}]}`, "`control[0].modle`: unknown field, did you mean `model`?\n" +
 		"`control[0].image`: not allowed: `/etc/passwd`, want the path of a file in the batch file's folder\n" +
-		"`control[0].preprocess`: unknown name `cany`, did you mean `canny`?\n`control`: not built yet"},
-	{`{"prompt_syntax": "a1111", "embeddings": ["a"], "upscale": {"scale": 2}}`, "`upscale.model`: missing\n" +
-		"`prompt_syntax`: not built yet: `a1111`\n`upscale`: not built yet\n`embeddings`: not built yet"},
+		"`control[0].preprocess`: unknown name `cany`, did you mean `canny`?"},
+	{`{"prompt_syntax": "a1111", "embeddings": ["a"], "upscale": {"scale": 2}}`, "`upscale.model`: missing"},
+	{`{"upscale": {"model": "large", "scale": 17}, "format": "npy"}`, "`upscale.scale`: out of range: `17`, want a number from 1 to 16\n" +
+		"`upscale`: out of place with the format `npy`, a latent has no pixels that could be enlarged"},
+	{`{"kind": "upscale", "noise_level": 351, "upscale": {"model": "large"}}`, "`noise_level`: out of range: `351`, want a whole number from 0 to 350\n" +
+		"`upscale`: out of place in an upscale, it is for a generate or an edit\n`image`: missing in an upscale, want the path of a file in the batch file's folder"},
 
 	// JSON
 	{``, "malformed JSON at byte 1: it ends too early, want a JSON object in braces"},
@@ -145,7 +151,7 @@ func TestResolveFaults(t *testing.T) {
 		{`{"model": "house@ffff"}`, "`model`: other weights than `house@ffff`, want `" + house.Ref() + "`"},
 	} {
 		spec, _ := job.Decode([]byte(test.line))
-		_, faults := spec.Resolve(house)
+		_, faults := spec.Resolve(find(house))
 		var lines []string
 		for _, fault := range faults {
 			lines = append(lines, fault.Error())
@@ -163,20 +169,8 @@ func TestDistilled(t *testing.T) {
 		`{"guidance_scale": 1}`: 0, `{"guidance_scale": 8.5}`: 0, `{"guidance_scale": 0.5}`: 1,
 		`{"negative_prompt": "", "guidance_rescale": 0.5, "guidance_start": 0.1, "guidance_end": 0.9}`: 4,
 	} {
-		if _, faults := decode(t, line).Resolve(lcm); len(faults) != want {
+		if _, faults := decode(t, line).Resolve(find(lcm)); len(faults) != want {
 			t.Errorf("%s: %v, want %d faults", line, faults, want)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	fields := []string{"steps", "sampler", "schedule", "seed", "negative_prompt", "mask", "mask_blur", "mask_padding"}
-	for name, want := range map[string]string{
-		"stpes": "steps", "STEPS": "steps", "step": "steps", "samplr": "sampler", "sede": "seed", "negative": "negative_prompt",
-		"mask_blurr": "mask_blur", "xyz": "", "": "", "q": "", "mask_": "mask", "mas": "mask", "wholly different": "",
-	} {
-		if got := job.Nearest(name, fields); got != want {
-			t.Errorf("nearest to %q is %q, want %q", name, got, want)
 		}
 	}
 }
@@ -195,11 +189,11 @@ func TestFailureClass(t *testing.T) {
 func TestModelWithoutASampler(t *testing.T) {
 	foreign := house
 	foreign.Sampler = ""
-	_, faults := decode(t, `{}`).Resolve(foreign)
+	_, faults := decode(t, `{}`).Resolve(find(foreign))
 	if len(faults) != 1 || !strings.HasPrefix(faults[0].Error(), "`sampler`: missing, this model's own scheduler is none of darkroom's samplers: name one of ddim, ") {
 		t.Errorf("faults: %v", faults)
 	}
-	if _, faults := decode(t, `{"sampler": "euler"}`).Resolve(foreign); faults != nil {
+	if _, faults := decode(t, `{"sampler": "euler"}`).Resolve(find(foreign)); faults != nil {
 		t.Errorf("with a sampler: %v", faults)
 	}
 }

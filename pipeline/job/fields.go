@@ -7,6 +7,8 @@ import (
 )
 
 const (
+	// MaxScale is how many times as wide a picture can become.
+	MaxScale    = 16
 	maxSide     = 8192 // pixels
 	minStrength = 1e-3 // one of 1,000 steps
 )
@@ -25,7 +27,7 @@ var specMembers = newMembers(
 		}
 	}},
 	member[Spec]{"prompt_syntax", func(d *decoder, s *Spec) {
-		if s.PromptSyntax = d.oneOf("plain", "a1111"); s.PromptSyntax == "plain" {
+		if s.PromptSyntax = d.oneOf("plain", A1111); s.PromptSyntax == "plain" {
 			s.PromptSyntax = ""
 		}
 	}},
@@ -47,8 +49,16 @@ var specMembers = newMembers(
 	member[Spec]{"mask_blur", func(d *decoder, s *Spec) { s.MaskBlur = d.float(0, 1000) }},
 	member[Spec]{"mask_padding", func(d *decoder, s *Spec) { s.MaskPadding = new(d.int(0, maxSide)) }},
 	member[Spec]{"keep_unmasked", func(d *decoder, s *Spec) { s.KeepUnmasked = d.bool() }},
-	member[Spec]{"extend", func(d *decoder, s *Spec) { s.Extend = new(Extend); readObject(d, extendMembers, s.Extend) }},
-	member[Spec]{"scale", func(d *decoder, s *Spec) { s.Scale = d.float(1, 16) }},
+	member[Spec]{"extend", func(d *decoder, s *Spec) {
+		var e Extend
+		before := len(d.faults)
+		if readObject(d, extendMembers, &e); e != (Extend{}) {
+			s.Extend = &e
+		} else if len(d.faults) == before {
+			d.fault("nothing is painted", nil, "at least one side above 0")
+		}
+	}},
+	member[Spec]{"scale", func(d *decoder, s *Spec) { s.Scale = d.float(1, MaxScale) }},
 	member[Spec]{"noise_level", func(d *decoder, s *Spec) { s.NoiseLevel = new(d.int(0, 350)) }},
 	member[Spec]{"upscale", func(d *decoder, s *Spec) {
 		s.Upscale = new(Upscaling)
@@ -58,7 +68,7 @@ var specMembers = newMembers(
 		s.Control = readList(d, func(d *decoder, c *Control) {
 			*c = Control{Scale: 1, End: 1}
 			before := len(d.faults)
-			readObject(d, controlMembers, c, "model", "image")
+			readObject(d, controlMembers, c, "image")
 			if c.Start > c.End && len(d.faults) == before {
 				d.fault("control that ends before it starts", nil, "`start` <= `end`")
 			}
@@ -71,7 +81,7 @@ var specMembers = newMembers(
 		})
 	}},
 	member[Spec]{"embeddings", func(d *decoder, s *Spec) {
-		s.Embeddings = readList(d, func(d *decoder, name *string) { *name = d.name(wantName, validName) })
+		s.Embeddings = readList(d, func(d *decoder, name *string) { *name = d.name(wantModel, validModel) })
 	}},
 	member[Spec]{"n", func(d *decoder, s *Spec) { s.N = d.int(1, 10_000) }},
 	member[Spec]{"format", func(d *decoder, s *Spec) { s.Format = d.oneOf("png", "jpeg", "npy") }},
@@ -87,7 +97,7 @@ var extendMembers = newMembers(
 
 var upscalingMembers = newMembers(
 	member[Upscaling]{"model", func(d *decoder, u *Upscaling) { u.Model = d.name(wantModel, validModel) }},
-	member[Upscaling]{"scale", func(d *decoder, u *Upscaling) { u.Scale = d.float(1, 16) }},
+	member[Upscaling]{"scale", func(d *decoder, u *Upscaling) { u.Scale = d.float(1, MaxScale) }},
 )
 
 var controlMembers = newMembers(
@@ -101,13 +111,12 @@ var controlMembers = newMembers(
 )
 
 var loraMembers = newMembers(
-	member[LoRA]{"name", func(d *decoder, l *LoRA) { l.Name = d.name(wantName, validName) }},
+	member[LoRA]{"name", func(d *decoder, l *LoRA) { l.Name = d.name(wantModel, validModel) }},
 	member[LoRA]{"scale", func(d *decoder, l *LoRA) { l.Scale = d.float(-10, 10) }},
 )
 
 const (
 	wantID    = "1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"
-	wantName  = "a name in the model library, without a digest"
 	wantModel = "a name in the model library, or name@ and 4 to 64 hex digits of its digest"
 	wantFile  = "the path of a file in the batch file's folder"
 )

@@ -32,7 +32,7 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("%q: a fault that says nothing: %+v", line, fault)
 				}
 			}
-			spec.Resolve(house) // must stand what is left
+			spec.Resolve(find(house)) // must stand what is left
 			return
 		}
 		want := plain{Kind: job.Generate, Model: "house"}
@@ -58,7 +58,7 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(gotText, wantText) {
 			t.Fatalf("%q is read as\n%s, by encoding/json as\n%s", line, gotText, wantText)
 		}
-		resolved, faults := spec.Resolve(house)
+		resolved, faults := spec.Resolve(find(house))
 		if faults != nil {
 			return
 		}

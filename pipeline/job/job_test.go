@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -16,7 +17,20 @@ import (
 var house = job.Model{
 	Name: "house", Digest: strings.Repeat("0123456789abcdef", 4),
 	Width: 128, Height: 128, Multiple: 32,
-	Steps: 20, GuidanceScale: 4, Sampler: "dpmpp_2m", TextLayers: 3,
+	Steps: 20, GuidanceScale: 4, Sampler: "dpmpp_2m", TextLayers: 3, Encoder: true,
+	TextWidth: 128, EncoderWidths: []int{128}, Channels: 8,
+}
+
+// find looks up models by their name.
+func find(models ...job.Model) func(ref string) (job.Model, error) {
+	return func(ref string) (job.Model, error) {
+		name, _, _ := strings.Cut(ref, "@")
+		i := slices.IndexFunc(models, func(m job.Model) bool { return m.Name == name })
+		if i < 0 {
+			return job.Model{}, fmt.Errorf("no model %s", name)
+		}
+		return models[i], nil
+	}
 }
 
 func decode(t testing.TB, line string) job.Spec {
@@ -30,7 +44,7 @@ func decode(t testing.TB, line string) job.Spec {
 
 func resolve(t testing.TB, line string) job.Spec {
 	t.Helper()
-	spec, faults := decode(t, line).Resolve(house)
+	spec, faults := decode(t, line).Resolve(find(house))
 	if faults != nil {
 		t.Fatalf("%s: %v", line, faults)
 	}
@@ -140,7 +154,7 @@ func TestManifestRoundTrip(t *testing.T) {
 		if faults != nil {
 			t.Fatalf("%s: %v", text, faults)
 		}
-		if spec, faults = spec.Resolve(house); faults != nil {
+		if spec, faults = spec.Resolve(find(house)); faults != nil {
 			t.Fatalf("%s: %v", text, faults)
 		}
 		line, err := json.Marshal(spec)
@@ -151,7 +165,7 @@ func TestManifestRoundTrip(t *testing.T) {
 		if faults != nil || !reflect.DeepEqual(spec, again) {
 			t.Fatalf("%s\nis read back as\n%+v %v\nwant\n%+v", line, again, faults, spec)
 		}
-		if again, faults = again.Resolve(house); faults != nil || !reflect.DeepEqual(spec, again) {
+		if again, faults = again.Resolve(find(house)); faults != nil || !reflect.DeepEqual(spec, again) {
 			t.Fatalf("resolved again it is\n%+v %v\nwant\n%+v", again, faults, spec)
 		}
 		if again.Key() != spec.Key() {
@@ -175,12 +189,13 @@ var benchLine = []byte(`{"id": "scene-0001234", "prompt": "a small red circle to
 // resolve, expand, name, write.
 func BenchmarkLine(b *testing.B) {
 	b.ReportAllocs()
+	find := find(house)
 	for b.Loop() {
 		spec, faults := job.Decode(benchLine)
 		if faults != nil {
 			b.Fatal(faults)
 		}
-		if spec, faults = spec.Resolve(house); faults != nil {
+		if spec, faults = spec.Resolve(find); faults != nil {
 			b.Fatal(faults)
 		}
 		_ = spec.Key()

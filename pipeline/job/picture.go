@@ -8,7 +8,7 @@ type Picture struct {
 	Height   int               // pixels
 	Models   map[string]string // name: digest, of everything that shaped the picture
 	MadeWith MadeWith
-	Timing   map[string]float64 // seconds a stage: text, denoise, decode, encode
+	Timing   map[string]float64 // seconds a stage: open, text, denoise, decode, upscale, encode
 }
 
 // MadeWith is what a picture's bits depend on beside its job.
@@ -16,6 +16,6 @@ type MadeWith struct {
 	Darkroom    string `json:"darkroom"`    // version
 	ONNXRuntime string `json:"onnxruntime"` // version
 	Provider    string `json:"provider"`    // cpu, cuda, tensorrt
-	Device      string `json:"device"`      // the processor's or the GPU's name
+	Device      string `json:"device"`      // the GPU's name, or the processor's and the size of its second cache
 	Level       string `json:"level"`       // graph optimisation level, and the rows of a call where that matters
 }

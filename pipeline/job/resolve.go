@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -8,10 +9,21 @@ import (
 )
 
 // Resolve fills in what the job leaves to its model, gives names their one
-// spelling, and checks what depends on the model. It returns all that is
-// wrong, and no job where anything is. A job that is resolved stays as it is
-// when it is resolved again.
-func (s Spec) Resolve(m Model) (Spec, Faults) {
+// spelling, and checks what depends on the model and on the others that it
+// names. find looks one up, and says in a few words what is wrong with its
+// name. It returns all that is wrong, and no job where anything is. A job that
+// is resolved stays as it is when it is resolved again.
+func (s Spec) Resolve(find func(ref string) (Model, error)) (Spec, Faults) {
+	m, err := find(s.Model)
+	if err != nil {
+		return Spec{}, Faults{{Field: "model", What: err.Error()}}
+	}
+	if s.Kind == "" {
+		s.Kind = Generate
+	}
+	if faults := s.checkKind(m); faults != nil {
+		return Spec{}, faults
+	}
 	var faults Faults
 	fault := func(field, what, value, want string) {
 		faults = append(faults, Fault{field, what, shorten(value), want})
@@ -21,11 +33,15 @@ func (s Spec) Resolve(m Model) (Spec, Faults) {
 		fault("model", "other weights than", s.Model, "want `"+m.Ref()+"`")
 	}
 	s.Model = m.Ref()
-	if s.Kind == "" {
-		s.Kind = Generate
-	}
+	faults = append(faults, s.resolveReferences(m, find)...)
 	if s.Format == "" {
 		s.Format = "png"
+	}
+	if m.Kind == UpscalerModel {
+		if faults = append(faults, s.resolveNetwork(m)...); faults != nil {
+			return Spec{}, faults
+		}
+		return s, nil
 	}
 	if s.Steps == 0 {
 		s.Steps = m.Steps
@@ -49,12 +65,12 @@ func (s Spec) Resolve(m Model) (Spec, Faults) {
 		fault("eta", "out of place with the sampler", s.Sampler, "it is for `ddim`")
 	}
 
-	if s.Width == 0 {
-		s.Width = m.Width
+	faults = append(faults, s.resolveEdit(m)...)
+	faults = append(faults, s.resolveUpscale(m)...)
+	if s.Kind != Upscale {
+		s.Width, s.Height = cmp.Or(s.Width, m.Width), cmp.Or(s.Height, m.Height)
 	}
-	if s.Height == 0 {
-		s.Height = m.Height
-	}
+	faults = append(faults, s.checkUpscaling()...)
 	for _, side := range []struct {
 		field  string
 		pixels int

@@ -21,7 +21,11 @@ const (
 	Generate Kind = "generate" // a picture from a prompt
 	Edit     Kind = "edit"     // a picture from a picture and a prompt
 	Upscale  Kind = "upscale"  // a larger picture from a picture
+	Video    Kind = "video"    // not built yet
 )
+
+// A1111 is the prompt syntax of the A1111 web UI; see package prompt.
+const A1111 = "a1111"
 
 // Spec is one job. The zero value of a field that is marked omitempty means
 // that it is off; what a line leaves out and a model supplies is filled in by
@@ -35,8 +39,8 @@ type Spec struct {
 	PromptSyntax   string  `json:"prompt_syntax,omitempty"`   // empty: plain; or a1111
 
 	Seed            uint64     `json:"seed"`                       // 0 .. 2^64-1
-	Steps           int        `json:"steps"`                      // 1 .. 1000
-	Sampler         string     `json:"sampler"`                    // the project's own name once resolved
+	Steps           int        `json:"steps,omitempty"`            // 1 .. 1000
+	Sampler         string     `json:"sampler,omitempty"`          // the project's own name once resolved
 	Schedule        string     `json:"schedule,omitempty"`         // empty: what the model's scheduler_config says
 	GuidanceScale   float64    `json:"guidance_scale"`             // 0 .. 100; no guidance at 1 or below
 	GuidanceRescale float64    `json:"guidance_rescale,omitempty"` // 0 .. 1
@@ -44,8 +48,8 @@ type Spec struct {
 	GuidanceEnd     float64    `json:"guidance_end"`               // fraction of the steps, 0 .. 1; 1 where left out
 	Eta             float64    `json:"eta,omitempty"`              // 0 .. 1, for ddim
 	ClipSkip        int        `json:"clip_skip,omitempty"`        // text encoder layers left out at its end
-	Width           int        `json:"width"`                      // pixels
-	Height          int        `json:"height"`                     // pixels
+	Width           int        `json:"width,omitempty"`            // pixels that are painted
+	Height          int        `json:"height,omitempty"`           // pixels that are painted
 	Image           string     `json:"image,omitempty"`            // edit, upscale: a file beside the batch file; resolved: inputs/<sha256>.<ext>
 	Mask            string     `json:"mask,omitempty"`             // edit: as image
 	Strength        float64    `json:"strength,omitempty"`         // edit: above 0, up to 1
@@ -59,13 +63,14 @@ type Spec struct {
 
 	Control    []Control `json:"control,omitempty"`
 	LoRAs      []LoRA    `json:"loras,omitempty"`
-	Embeddings []string  `json:"embeddings,omitempty"`
+	Embeddings []string  `json:"embeddings,omitempty"` // as model
 
 	N      int            `json:"n,omitempty"`      // pictures of this line, 1 .. 10,000; the producer expands it; no part of the key
 	Format string         `json:"format,omitempty"` // png, jpeg or npy (the latent)
 	Labels map[string]any `json:"labels,omitempty"` // string, json.Number, bool or nil; carried along; no part of the key
 
-	given fieldSet // which of the fields the line named whose zero value means something
+	given  fieldSet // which of the fields the line named whose zero value means something
+	source Input    // what Image names, where Locate has found it
 }
 
 // fieldSet says which fields were given, where a field's zero value can't.
@@ -123,6 +128,9 @@ func seedFault(seed uint64, n int) (Fault, bool) {
 	}, last < seed
 }
 
+// Inpaints tells whether the job paints only a part of its picture anew.
+func (s Spec) Inpaints() bool { return s.Mask != "" || s.Extend != nil }
+
 // Extend is how many pixels an edit paints beyond each side of its picture.
 type Extend struct {
 	Left   int `json:"left,omitempty"`
@@ -133,23 +141,23 @@ type Extend struct {
 
 // Upscaling is an upscale that follows a generate or an edit.
 type Upscaling struct {
-	Model string  `json:"model"`
-	Scale float64 `json:"scale,omitempty"`
+	Model string  `json:"model"`           // as a job's
+	Scale float64 `json:"scale,omitempty"` // how many times as wide; left out: as the model makes it
 }
 
 // Control is one ControlNet's part in a job.
 type Control struct {
-	Model      string  `json:"model"`
-	Image      string  `json:"image"`
+	Model      string  `json:"model"`                // as a job's
+	Image      string  `json:"image"`                // as a job's
 	Scale      float64 `json:"scale"`                // 1 where left out
 	Start      float64 `json:"start,omitempty"`      // fraction of the steps
 	End        float64 `json:"end"`                  // fraction of the steps; 1 where left out
 	Preprocess string  `json:"preprocess,omitempty"` // canny, luminance, tile or none
-	GuessMode  bool    `json:"guess_mode,omitempty"`
+	GuessMode  bool    `json:"guess_mode,omitempty"` // it leads conditional rows only, and its first residuals less
 }
 
 // LoRA is one low-rank adaptation and its strength.
 type LoRA struct {
-	Name  string  `json:"name"`
+	Name  string  `json:"name"`  // as a job's model
 	Scale float64 `json:"scale"` // 1 where left out
 }
