@@ -100,6 +100,22 @@ func TestCalls(t *testing.T) {
 			[]actor{{name: "a", group: "x", steps: []int{2}}},
 			[]string{"0s 0 x: a", "2ms 0 x: a"},
 		},
+		{
+			"rows that lead to others go first, and their job meets the rest", Config{Lanes: 1, Rows: 4},
+			[]actor{
+				{name: "a", group: "x", steps: times(2, 1)},
+				{name: "b", group: "x", before: []string{"z", "y"}, steps: times(2, 1)},
+			},
+			[]string{"0s 0 y: b", "2ms 0 z: b", "4ms 0 x: a b", "7ms 0 y: b", "9ms 0 z: b", "11ms 0 x: a b"},
+		},
+		{
+			"jobs meet in what leads to their step, too", Config{Lanes: 1, Rows: 4},
+			[]actor{
+				{name: "a", group: "x", before: []string{"y"}, steps: times(1, 2)},
+				{name: "b", group: "w", before: []string{"y"}, steps: times(1, 1)},
+			},
+			[]string{"0s 0 y: a a b", "4ms 0 x: a a", "7ms 0 w: b"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

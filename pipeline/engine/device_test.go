@@ -129,6 +129,7 @@ func start(t testing.TB, d *device, cfg Config) *Engine[string, *row] {
 // some time on the host each.
 type actor struct {
 	name, group string
+	before      []string // groups that have as many rows before each step's own
 	at, host    time.Duration
 	steps       []int // rows of each
 }
@@ -147,16 +148,18 @@ func play(t *testing.T, e *Engine[string, *row], actors ...actor) {
 			// together have all joined before the first step.
 			turn := time.Duration(i+1) * time.Microsecond
 			time.Sleep(a.at)
-			j, err := e.Join(a.group)
+			j, err := e.Join(append([]string{a.group}, a.before...)...)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			defer j.Leave()
 			for step, n := range a.steps {
-				time.Sleep(a.host + turn)
-				if err := denoise(t.Context(), j, a.name, n); err != nil {
-					t.Errorf("%s, step %d: %v", a.name, step, err)
+				for i := len(a.before); i >= 0; i-- {
+					time.Sleep(a.host + turn)
+					if err := denoiseIn(t.Context(), j, i, a.name, n); err != nil {
+						t.Errorf("%s, step %d: %v", a.name, step, err)
+					}
 				}
 			}
 		})
@@ -167,11 +170,15 @@ func play(t *testing.T, e *Engine[string, *row], actors ...actor) {
 
 // denoise sends n new rows and checks that each was evaluated once.
 func denoise(ctx context.Context, j *Job[string, *row], name string, n int) error {
+	return denoiseIn(ctx, j, 0, name, n)
+}
+
+func denoiseIn(ctx context.Context, j *Job[string, *row], in int, name string, n int) error {
 	rows := make([]*row, n)
 	for i := range rows {
-		rows[i] = &row{job: name, group: j.group.key}
+		rows[i] = &row{job: name, group: j.groups[in].key}
 	}
-	if err := j.Denoise(ctx, rows...); err != nil {
+	if err := j.DenoiseIn(ctx, in, rows...); err != nil {
 		return err
 	}
 	for i, r := range rows {

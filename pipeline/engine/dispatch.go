@@ -30,7 +30,15 @@ func (e *Engine[K, R]) dispatch() {
 // whose next full call always stands ready would keep it waiting for ever.
 func (e *Engine[K, R]) fire(more bool) {
 	e.account()
-	slices.SortFunc(e.ready, func(a, b *group[K, R]) int { return cmp.Compare(a.head.age, b.head.age) })
+	slices.SortFunc(e.ready, func(a, b *group[K, R]) int {
+		if a.leads != b.leads {
+			if a.leads {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.head.age, b.head.age)
+	})
 	e.queues = e.queues[:0]
 	for _, g := range e.ready {
 		// The free lanes can't take more; one call's worth beyond lets the

@@ -41,6 +41,12 @@ var ErrLeft = errors.New("engine: the job has left")
 type Config struct {
 	Lanes int // calls that run side by side, at least 1
 	Rows  int // the most rows of one call, at least 1; Limit sets a group's own
+
+	// Yields lets the jobs of a lane's last call have the lane's core before its
+	// next call does: where calls compute on the host's own cores, one a lane.
+	// Else a job that goes on wakes a thread, which takes a core from some call
+	// in its middle; the calls then take longer than what the job computes.
+	Yields bool
 }
 
 // Call evaluates the rows of one call, all of one group, on one lane
@@ -106,12 +112,31 @@ func New[K comparable, R any](cfg Config, call Call[K, R]) (*Engine[K, R], error
 // Join makes a job active. Until it leaves, the engine counts on its next rows:
 // what takes the host long (decoding a picture, writing a file) belongs before
 // Join or after Leave.
-func (e *Engine[K, R]) Join(key K) (*Job[K, R], error) {
+//
+// A job that needs results of other groups before it has the rows of a step
+// joins those as well: keys are the step's own group first, then those that lead
+// to it, whose rows it sends by [Job.DenoiseIn]. They are evaluated before other
+// rows, so that the job meets the others in its step's own group.
+func (e *Engine[K, R]) Join(keys ...K) (*Job[K, R], error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return nil, ErrClosed
 	}
+	j := &Job[K, R]{engine: e, done: make(chan struct{}, 1)}
+	for i, key := range keys {
+		g := e.enter(key)
+		g.leads = g.leads || i > 0
+		j.groups = append(j.groups, g)
+	}
+	e.account()
+	e.active++
+	e.computing++
+	return j, nil
+}
+
+// enter returns a group with one more member.
+func (e *Engine[K, R]) enter(key K) *group[K, R] {
 	g := e.groups[key]
 	if g == nil {
 		g = &group[K, R]{key: key, limit: e.cfg.Rows}
@@ -121,10 +146,7 @@ func (e *Engine[K, R]) Join(key K) (*Job[K, R], error) {
 		e.groups[key] = g
 	}
 	g.members++
-	e.account()
-	e.active++
-	e.computing++
-	return &Job[K, R]{engine: e, group: g, done: make(chan struct{}, 1)}, nil
+	return g
 }
 
 // Limit sets the most rows of a call of one group, from the next call on: fewer

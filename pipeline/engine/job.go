@@ -10,14 +10,15 @@ import (
 // the one goroutine that runs the job, but that Leave may be called from any.
 type Job[K comparable, R any] struct {
 	engine  *Engine[K, R]
-	group   *group[K, R]
+	groups  []*group[K, R]
 	done    chan struct{} // one token for each step that is over
 	stepped atomic.Bool   // a Denoise is under way
 
 	// Under the engine's lock.
-	rows       []R // of the step under way
-	fired      int // how many of them have been given to calls
-	pending    int // how many are still to be evaluated
+	group      *group[K, R] // of the step under way, or of the last
+	rows       []R          // of the step under way
+	fired      int          // how many of them have been given to calls
+	pending    int          // how many are still to be evaluated
 	err        error
 	left       bool
 	age        uint64
@@ -34,6 +35,11 @@ type Job[K comparable, R any] struct {
 // their call is over. After an error the rows' contents are undefined, the job
 // is still active, and the step may be tried again.
 func (j *Job[K, R]) Denoise(ctx context.Context, rows ...R) error {
+	return j.DenoiseIn(ctx, 0, rows...)
+}
+
+// DenoiseIn is Denoise for rows of the i-th of the groups that the job joined.
+func (j *Job[K, R]) DenoiseIn(ctx context.Context, i int, rows ...R) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -45,7 +51,7 @@ func (j *Job[K, R]) Denoise(ctx context.Context, rows ...R) error {
 	}
 	defer j.stepped.Store(false)
 
-	if err := j.wait(rows); err != nil {
+	if err := j.wait(j.groups[i], rows); err != nil {
 		return err
 	}
 	select {
@@ -58,7 +64,7 @@ func (j *Job[K, R]) Denoise(ctx context.Context, rows ...R) error {
 }
 
 // wait puts a step's rows into the group's queue.
-func (j *Job[K, R]) wait(rows []R) error {
+func (j *Job[K, R]) wait(g *group[K, R], rows []R) error {
 	e := j.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,6 +74,7 @@ func (j *Job[K, R]) wait(rows []R) error {
 	case j.left:
 		return ErrLeft
 	}
+	j.group = g
 	j.rows = append(j.rows[:0], rows...)
 	j.fired, j.pending, j.err = 0, len(rows), nil
 	j.age = e.age
@@ -114,9 +121,10 @@ func (j *Job[K, R]) Leave() {
 	e.account()
 	j.left = true
 	e.active--
-	g := j.group
-	if g.members--; g.members == 0 {
-		delete(e.groups, g.key)
+	for _, g := range j.groups {
+		if g.members--; g.members == 0 {
+			delete(e.groups, g.key)
+		}
 	}
 	if j.pending == 0 {
 		e.computing--
@@ -130,9 +138,10 @@ func (j *Job[K, R]) Leave() {
 // have some waiting, oldest first.
 type group[K comparable, R any] struct {
 	key        K
-	members    int // jobs that have joined
-	limit      int // the most rows of a call
-	rows       int // waiting
+	members    int  // jobs that have joined
+	limit      int  // the most rows of a call
+	leads      bool // to rows of another group, in the same step
+	rows       int  // waiting
 	head, tail *Job[K, R]
 	gaveWay    bool // to a younger group, since its last call
 	fired      bool // in the dispatch under way

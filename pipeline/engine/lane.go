@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -13,9 +14,10 @@ type PanicError struct {
 	Stack []byte // the goroutine's stack, as debug.Stack prints it
 }
 
-func (p *PanicError) Error() string {
-	return fmt.Sprintf("panic: %v\n%s", p.Value, p.Stack)
-}
+func (p *PanicError) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
+
+// PanicStack is the Stack, for logs: the error's text is without it.
+func (p *PanicError) PanicStack() []byte { return p.Stack }
 
 // lane runs one call at a time, in a goroutine of its own. The rows and parts of
 // a call are the goroutine's while it runs, the engine's otherwise.
@@ -89,6 +91,9 @@ func (e *Engine[K, R]) serveLane(l *lane[K, R]) {
 		// No lock is needed for l.ctx: it is replaced in finish only, and by
 		// this goroutine.
 		e.finish(l, e.evaluate(l))
+		if e.cfg.Yields {
+			runtime.Gosched()
+		}
 	}
 	l.cancel()
 }

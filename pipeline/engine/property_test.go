@@ -50,15 +50,16 @@ func drawWorld(t *rapid.T) world {
 		heed:    rapid.Bool().Draw(t, "heeds cancellation"),
 		closeAt: maybe("close"),
 	}
-	w.limits = map[string]int{"x": w.cfg.Rows, "y": w.cfg.Rows, "z": rapid.IntRange(1, 8).Draw(t, "limit of z")}
+	w.limits = map[string]int{"x": w.cfg.Rows, "y": w.cfg.Rows, "w": w.cfg.Rows, "z": rapid.IntRange(1, 8).Draw(t, "limit of z")}
 	for i := range rapid.IntRange(1, 14).Draw(t, "jobs") {
 		w.lives = append(w.lives, life{
 			actor: actor{
-				name:  fmt.Sprint(i),
-				group: rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "group"),
-				at:    moment("join"),
-				host:  rapid.SampledFrom([]time.Duration{0, 0, ms, 7 * ms}).Draw(t, "host"),
-				steps: rapid.SliceOfN(rapid.IntRange(1, 3), 0, 8).Draw(t, "steps"),
+				name:   fmt.Sprint(i),
+				group:  rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "group"),
+				before: rapid.SliceOfN(rapid.SampledFrom([]string{"y", "z", "w"}), 0, 2).Draw(t, "groups before"),
+				at:     moment("join"),
+				host:   rapid.SampledFrom([]time.Duration{0, 0, ms, 7 * ms}).Draw(t, "host"),
+				steps:  rapid.SliceOfN(rapid.IntRange(1, 3), 0, 8).Draw(t, "steps"),
 			},
 			cancelAt: maybe("cancel"),
 			leaveAt:  maybe("leave"),
@@ -107,7 +108,8 @@ func (w world) run(t *testing.T) (faults []string) {
 
 		live := func(l life) {
 			time.Sleep(l.at)
-			j, err := e.Join(l.group)
+			groups := append([]string{l.group}, l.before...)
+			j, err := e.Join(groups...)
 			if err != nil {
 				if err != ErrClosed || w.closeAt == 0 {
 					fault("Join: %v", err)
@@ -123,13 +125,14 @@ func (w world) run(t *testing.T) (faults []string) {
 			if l.leaveAt > 0 {
 				defer time.AfterFunc(l.leaveAt, j.Leave).Stop()
 			}
-			for _, n := range l.steps {
+			for step, n := range l.steps {
 				time.Sleep(l.host)
 				rows := make([]*row, n)
+				in := (len(l.before) + step) % len(groups)
 				for i := range rows {
-					rows[i] = &row{job: l.name, group: l.group}
+					rows[i] = &row{job: l.name, group: groups[in]}
 				}
-				err := j.Denoise(ctx, rows...)
+				err := j.DenoiseIn(ctx, in, rows...)
 				broken := false
 				d.mu.Lock()
 				over = append(over, rows...)

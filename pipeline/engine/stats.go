@@ -1,9 +1,11 @@
 package engine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Stats is what an engine has done since New. Two of them, taken at the ends of
-// an interval, give the interval's by subtraction.
+// Stats is what an engine has done since New.
 type Stats struct {
 	Lanes  int    // calls that may run side by side
 	Calls  uint64 // calls fired
@@ -14,6 +16,20 @@ type Stats struct {
 	Elapsed time.Duration   // time with at least one active job
 	Busy    []time.Duration // by lane: time inside calls, those in flight included
 	Idle    time.Duration   // time of free lanes, summed, while rows waited
+}
+
+// Since gives an interval's stats from those at its beginning and its end.
+func (s Stats) Since(begin Stats) Stats {
+	s.Calls -= begin.Calls
+	s.Rows -= begin.Rows
+	s.Slots -= begin.Slots
+	s.Elapsed -= begin.Elapsed
+	s.Idle -= begin.Idle
+	s.Busy = slices.Clone(s.Busy)
+	for lane := range s.Busy {
+		s.Busy[lane] -= begin.Busy[lane]
+	}
+	return s
 }
 
 // Fill is the share of the calls' rows that were used, 0 .. 1: rows fired over
