@@ -14,6 +14,7 @@ import (
 // call is a set of ONNX Runtime values over a caller's memory.
 type call struct {
 	graph   *graph
+	session *session
 	cells   []cell // of the inputs, then of the outputs
 	inputs  []ort.Value
 	outputs []ort.Value
@@ -35,7 +36,7 @@ func (c *call) Run(ctx context.Context) error {
 			c.inputs[i] = value
 		}
 	}
-	if err := c.graph.session.RunWithOptions(c.inputs, c.outputs, runOptions(ctx)); err != nil {
+	if err := c.session.RunWithOptions(c.inputs, c.outputs, runOptions(ctx)); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -53,6 +54,10 @@ func (c *call) Close() {
 		value.Destroy()
 	}
 	c.inputs, c.outputs = nil, nil
+	if c.session != nil {
+		c.graph.sessions.put(c.session)
+		c.session = nil
+	}
 }
 
 // cell is one value: feed copies the caller's numbers into it, fetch the other

@@ -3,6 +3,8 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,41 +13,134 @@ import (
 	"github.com/darkroom/darkroom/pipeline"
 )
 
-// graph is a session. ONNX Runtime lets any number of calls run in it at once.
+// graph is a session, or one for each shape of its inputs. ONNX Runtime lets any
+// number of calls run in one at once.
 type graph struct {
-	file    pipeline.GraphFile // its Data let go
-	session *ort.DynamicAdvancedSession
+	runtime  *Runtime
+	file     pipeline.GraphFile // its Data let go where there is one session
+	sessions sessions
 }
 
 // Load implements [pipeline.Runtime].
 func (r *Runtime) Load(file pipeline.GraphFile) (pipeline.Graph, error) {
-	options, err := r.session(file.Digest)
-	if err != nil {
-		return nil, fmt.Errorf("%s: making session options: %w", file.Name, err)
+	g := &graph{runtime: r, file: file}
+	if r.compiles() {
+		return g, nil // when the shapes of its calls are known
 	}
-	defer options.Destroy()
-	inputs, outputs := names(file.Inputs), names(file.Outputs)
-	var session *ort.DynamicAdvancedSession
-	switch {
-	case file.Data == nil:
-		session, err = ort.NewDynamicAdvancedSession(file.Path, inputs, outputs, options)
-	default:
-		if file.Folder != "" {
-			err = options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", file.Folder)
-		}
-		if err == nil {
-			session, err = ort.NewDynamicAdvancedSessionWithONNXData(file.Data, inputs, outputs, options)
-		}
-	}
+	session, err := r.load(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.Name, classify(err))
 	}
-	file.Data = nil
-	return &graph{file, session}, nil
+	g.file.Data = nil
+	_, err = g.sessions.take("", func() (*ort.DynamicAdvancedSession, error) { return session, nil })
+	return g, err
+}
+
+// session returns the session for calls with such inputs, to be put back. TensorRT
+// compiles an engine for one shape of each input: one for a range of them would be
+// slower, and a call out of the range would compile anew or fail. So a size that a
+// job is the first to use takes a compilation, of minutes, and from then on, in
+// later processes too, the time of reading its engine from the cache.
+func (g *graph) session(inputs []pipeline.Tensor) (*session, error) {
+	profile := ""
+	if g.runtime.compiles() {
+		profile = profileOf(inputs)
+	}
+	return g.sessions.take(profile, func() (*ort.DynamicAdvancedSession, error) {
+		return g.runtime.session(g.file, profile, nil)
+	})
+}
+
+// profileOf writes shapes as TensorRT's options have them.
+func profileOf(inputs []pipeline.Tensor) string {
+	var shapes []string
+	for _, t := range inputs {
+		if len(t.Shape) > 0 { // a scalar has no place among them
+			shapes = append(shapes, t.Name+":"+strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape), "[]"), " ", "x"))
+		}
+	}
+	slices.Sort(shapes)
+	return strings.Join(shapes, ",")
+}
+
+// load makes a session, by way of the cache where that is quicker.
+func (r *Runtime) load(file pipeline.GraphFile) (*ort.DynamicAdvancedSession, error) {
+	c := r.cache
+	if c == nil || file.Digest == "" || file.Passing || file.Size < r.worth || file.Size > c.limit {
+		return r.session(file, "", nil)
+	}
+	entry := c.path(file.Digest)
+	if c.find(entry) {
+		saved := pipeline.GraphFile{Path: filepath.Join(entry, savedGraph), Inputs: file.Inputs, Outputs: file.Outputs}
+		session, err := r.session(saved, "", func(options *ort.SessionOptions) error {
+			return options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll) // it was
+		})
+		if err == nil {
+			return session, nil
+		}
+		c.log.Warn("a saved graph can't be loaded: it is made anew", "graph", file.Name, "folder", entry, "reason", brief(err))
+		c.remove(entry)
+	}
+	session, unsaved := r.save(file, entry)
+	if session == nil {
+		var err error
+		if session, err = r.session(file, "", nil); err != nil {
+			return nil, err
+		}
+	}
+	if unsaved != nil {
+		c.log.Warn("a graph's optimised form can't be saved: the next start takes as long as this one", "graph", file.Name, "reason", brief(unsaved))
+	}
+	return session, nil
+}
+
+// save makes a session and the entry of its optimised graph. Where the entry
+// fails there may still be a session.
+func (r *Runtime) save(file pipeline.GraphFile, entry string) (*ort.DynamicAdvancedSession, error) {
+	folder, err := r.cache.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	session, err := r.session(file, "", func(options *ort.SessionOptions) error {
+		return errors.Join(
+			options.SetOptimizedModelFilePath(filepath.Join(folder, savedGraph)),
+			options.AddSessionConfigEntry("session.optimized_model_external_initializers_file_name", savedWeights),
+		)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return session, r.cache.commit(folder, entry)
+}
+
+// session makes a session, for inputs of one profile where that isn't empty, with
+// what adjust adds to the usual options.
+func (r *Runtime) session(file pipeline.GraphFile, profile string, adjust func(*ort.SessionOptions) error) (*ort.DynamicAdvancedSession, error) {
+	options, err := r.sessionOptions(file, profile)
+	if err != nil {
+		return nil, fmt.Errorf("making session options: %w", err)
+	}
+	defer options.Destroy()
+	if adjust != nil {
+		if err := adjust(options); err != nil {
+			return nil, fmt.Errorf("making session options: %w", err)
+		}
+	}
+	inputs, outputs := names(file.Inputs), names(file.Outputs)
+	if file.Data == nil {
+		return ort.NewDynamicAdvancedSession(file.Path, inputs, outputs, options)
+	}
+	if file.Folder != "" {
+		if err := options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", file.Folder); err != nil {
+			return nil, err
+		}
+	}
+	return ort.NewDynamicAdvancedSessionWithONNXData(file.Data, inputs, outputs, options)
 }
 
 // Close implements [pipeline.Graph].
-func (g *graph) Close() error { return g.session.Destroy() }
+func (g *graph) Close() error { return g.sessions.close() }
 
 // Bind implements [pipeline.Graph].
 func (g *graph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
@@ -54,9 +149,12 @@ func (g *graph) Bind(inputs, outputs []pipeline.Tensor) (pipeline.Call, error) {
 	if err == nil {
 		err = c.bind(&c.outputs, g.file.Outputs, outputs)
 	}
+	if err == nil {
+		c.session, err = g.session(inputs)
+	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("%s: %w", g.file.Name, err)
+		return nil, fmt.Errorf("%s: %w", g.file.Name, classify(err))
 	}
 	return c, nil
 }

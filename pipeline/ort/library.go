@@ -63,6 +63,10 @@ func start(path string) error {
 		return fmt.Errorf("%s: %w (version 1.24 or newer is needed)", path, err)
 	}
 	loaded = path
+	// What is drawn here is nobody else's business.
+	if err := ort.DisableTelemetry(); err != nil {
+		return fmt.Errorf("%s: switching telemetry off: %w", path, err)
+	}
 	return nil
 }
 

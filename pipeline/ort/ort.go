@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -31,7 +33,12 @@ type Options struct {
 	Threads int
 	// Rows is the most rows of a UNet's call; 0: what suits the device.
 	Rows int
-	// Cache is the folder for engines that TensorRT compiles; empty for none.
+	// Memory is what loaded models may take, bytes; 0: half of the device's.
+	Memory int64
+	// Loose lets a row's bits depend on what shares its call: no call is padded.
+	Loose bool
+	// Cache is the folder for what takes long to make and can be used again:
+	// optimised graphs, and engines that TensorRT compiles. Empty for none.
 	Cache string
 	// Log is told which devices are left out and why; nil for nobody.
 	Log *slog.Logger
@@ -42,6 +49,9 @@ type Runtime struct {
 	options   Options
 	providers []provider // tried in this order for each node of a graph
 	device    string     // its name
+	cache     *cache     // of optimised graphs; nil for none
+	worth     int64      // the size of graphs from which on the cache is used
+	gpuLimit  int64      // bytes that a session may take on a GPU; 0 where that isn't known
 }
 
 var _ pipeline.Runtime = (*Runtime)(nil)
@@ -55,6 +65,9 @@ func Open(options Options) (*Runtime, error) {
 	if options.Rows < 0 {
 		return nil, fmt.Errorf("%d rows a call: give at least 1, or nothing for what suits the device", options.Rows)
 	}
+	if options.Threads < 0 {
+		return nil, fmt.Errorf("%d threads a call: give at least 1, or nothing for what suits the device", options.Threads)
+	}
 	options.Threads = max(1, options.Threads)
 	if err := load(options.Library); err != nil {
 		return nil, err
@@ -63,7 +76,26 @@ func Open(options Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{options: options, providers: providers, device: providers[0].deviceName()}, nil
+	if options.Memory == 0 {
+		options.Memory = memoryForModels(providers[0])
+	}
+	r := &Runtime{options: options, providers: providers, device: providers[0].deviceName(), worth: worthCaching}
+	if providers[0].name != cpu {
+		r.gpuLimit = gpuMemory() / 16 * 15 // the rest is for CUDA's own libraries
+	}
+	if options.Cache != "" && providers[0].name == cpu {
+		r.cache = &cache{folder: filepath.Join(options.Cache, "graphs"), limit: cacheLimit, maker: maker(), log: options.Log}
+	}
+	return r, nil
+}
+
+// compiles tells whether sessions are for one shape of their inputs each.
+func (r *Runtime) compiles() bool { return r.providers[0].name == tensorrt }
+
+// maker is what an optimised graph depends on beside the graph: it holds
+// layouts and fused kernels that suit one processor and one ONNX Runtime.
+func maker() string {
+	return strings.Join([]string{ort.GetVersion(), "all", runtime.GOARCH, processor("model name"), processor("flags"), processor("Features")}, "\n")
 }
 
 // The most rows of a call, where the user says nothing. On a CPU four cost 10 to
@@ -75,23 +107,31 @@ const (
 	gpuRows = 8
 )
 
-// Device implements [pipeline.Runtime].
+// Device implements [pipeline.Runtime]. On a GPU TensorRT compiles, and CUDA tries
+// kernels, for each size of a call. On a CPU it has a lane for so many cores
+// as a call has threads. GOMAXPROCS counts the cores that a control group leaves
+// to the process, rounded up, but two where the machine has them.
 func (r *Runtime) Device() pipeline.Device {
-	d := pipeline.Device{Lanes: 1, Rows: gpuRows, Fixed: true}
+	d := pipeline.Device{Lanes: 1, Rows: gpuRows, Fixed: !r.options.Loose, Loose: r.options.Loose, Tunes: true, Memory: r.options.Memory}
 	if r.providers[0].name == cpu {
-		d = pipeline.Device{Lanes: max(1, runtime.NumCPU()/r.options.Threads), Rows: cpuRows}
+		d.Lanes, d.Rows, d.Fixed, d.Tunes, d.Host = max(1, runtime.GOMAXPROCS(0)/r.options.Threads), cpuRows, false, false, true
 	}
+	d.Contrib = !r.compiles() // else what TensorRT doesn't know would be CUDA's, and cut its engine in pieces
 	if r.options.Rows > 0 {
 		d.Rows = r.options.Rows
 	}
 	return d
 }
 
-// MadeWith says what a picture's bits depend on.
+// MadeWith says what a picture's bits depend on. On a CPU it is found out for
+// each model whether they depend on the rows of a call.
 func (r *Runtime) MadeWith() job.MadeWith {
 	level := "all"
-	if d := r.Device(); d.Fixed {
+	switch d := r.Device(); {
+	case d.Fixed:
 		level = fmt.Sprintf("all, %d rows", d.Rows)
+	case r.providers[0].name != cpu:
+		level = "all, any rows"
 	}
 	return job.MadeWith{ONNXRuntime: ort.GetVersion(), Provider: r.providers[0].name, Device: r.device, Level: level}
 }
@@ -139,8 +179,8 @@ func runOptions(ctx context.Context) *ort.RunOptions {
 	return nil
 }
 
-// session makes the options of a session, to be destroyed by the caller.
-func (r *Runtime) session(digest string) (*ort.SessionOptions, error) {
+// sessionOptions makes the options of a session, to be destroyed by the caller.
+func (r *Runtime) sessionOptions(file pipeline.GraphFile, profile string) (*ort.SessionOptions, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -156,7 +196,7 @@ func (r *Runtime) session(digest string) (*ort.SessionOptions, error) {
 	)
 	for _, p := range r.providers {
 		if err == nil {
-			err = p.append(options, p.settings(r.options.Cache, digest))
+			err = p.append(options, p.settings(engineOf(file, profile, r.options.Cache, r.gpuLimit)))
 		}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	cores "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,26 @@ func TestDevices(t *testing.T) {
 	}
 	if _, err := Open(Options{Rows: -1}); err == nil || !strings.Contains(err.Error(), "-1 rows") {
 		t.Errorf("-1 rows a call: %v", err)
+	}
+	if _, err := Open(Options{Threads: -1}); err == nil || !strings.Contains(err.Error(), "-1 threads") {
+		t.Errorf("-1 threads a call: %v", err)
+	}
+	for name, c := range map[string]struct {
+		provider string
+		options  Options
+		want     pipeline.Device
+		level    string
+	}{
+		"a CPU":           {cpu, Options{Threads: 1, Memory: 5}, pipeline.Device{Lanes: cores.GOMAXPROCS(0), Rows: 4, Host: true, Contrib: true, Memory: 5}, "all"},
+		"a thread a core": {cpu, Options{Threads: 1000, Rows: 3}, pipeline.Device{Lanes: 1, Rows: 3, Host: true, Contrib: true}, "all"},
+		"a loose CPU":     {cpu, Options{Threads: 1000, Loose: true}, pipeline.Device{Lanes: 1, Rows: 4, Loose: true, Host: true, Contrib: true}, "all"},
+		"a GPU":           {cuda, Options{Threads: 1}, pipeline.Device{Lanes: 1, Rows: 8, Fixed: true, Tunes: true, Contrib: true}, "all, 8 rows"},
+		"a loose GPU":     {tensorrt, Options{Threads: 1, Rows: 2, Loose: true}, pipeline.Device{Lanes: 1, Rows: 2, Loose: true, Tunes: true}, "all, any rows"},
+	} {
+		r := &Runtime{options: c.options, providers: []provider{{name: c.provider}}}
+		if d, level := r.Device(), r.MadeWith().Level; d != c.want || level != c.level {
+			t.Errorf("%s: %+v at %q, want %+v at %q", name, d, level, c.want, c.level)
+		}
 	}
 	automatic, err := Open(Options{})
 	if err != nil {

@@ -2,15 +2,21 @@ package ort
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/onnx"
 )
 
 const (
@@ -77,7 +83,7 @@ func probe(p provider) error {
 	}
 	defer options.Destroy()
 	options.SetLogSeverityLevel(ort.LoggingLevelFatal)
-	if err := p.append(options, p.settings("", "")); err != nil {
+	if err := p.append(options, p.settings(engine{})); err != nil {
 		return brief(err)
 	}
 	session, err := ort.NewDynamicAdvancedSessionWithONNXData(identity, []string{"x"}, []string{"y"}, options)
@@ -97,29 +103,62 @@ func probe(p provider) error {
 	return out[0].Destroy()
 }
 
+// engine is what a provider must know of a graph.
+type engine struct {
+	cache   string // the folder for compiled engines; empty for none
+	prefix  string // of their files: tells contents, edits and shapes
+	profile string // the shapes of the inputs
+	half    bool   // the graph was exported in half precision
+	limit   int64  // of memory, bytes; 0 for none
+	passing bool   // its compiled form isn't kept
+}
+
+func engineOf(file pipeline.GraphFile, profile, cache string, limit int64) engine {
+	isHalf := func(p pipeline.Port) bool { return p.Type == onnx.Float16 }
+	sum := sha256.Sum256([]byte(file.Digest + "\n" + profile))
+	return engine{
+		cache: cache, prefix: fmt.Sprintf("%x", sum[:16]), profile: profile, limit: limit, passing: file.Passing,
+		half: slices.ContainsFunc(file.Inputs, isHalf) || slices.ContainsFunc(file.Outputs, isHalf),
+	}
+}
+
 // settings are a provider's options for a graph. See ONNX Runtime's pages on
 // its execution providers for what each means.
-func (p provider) settings(cache, digest string) map[string]string {
+func (p provider) settings(e engine) map[string]string {
 	switch p.name {
 	case tensorrt:
 		settings := map[string]string{"device_id": "0"}
-		if cache != "" {
-			// TensorRT's own key knows nothing of weights.
-			for key, value := range map[string]string{
-				"trt_engine_cache_enable": "1", "trt_engine_cache_path": filepath.Join(cache, "tensorrt"), "trt_engine_cache_prefix": digest,
-				"trt_timing_cache_enable": "1", "trt_timing_cache_path": filepath.Join(cache, "tensorrt"),
-			} {
-				settings[key] = value
+		if e.profile != "" {
+			settings["trt_profile_min_shapes"] = e.profile
+			settings["trt_profile_opt_shapes"] = e.profile
+			settings["trt_profile_max_shapes"] = e.profile
+		}
+		if e.half {
+			settings["trt_fp16_enable"] = "1"
+			settings["trt_layer_norm_fp32_fallback"] = "1" // sums of squares overflow a half
+		}
+		if e.cache != "" {
+			folder := filepath.Join(e.cache, "tensorrt")
+			settings["trt_timing_cache_enable"] = "1"
+			settings["trt_timing_cache_path"] = folder
+			if !e.passing {
+				settings["trt_engine_cache_enable"] = "1"
+				settings["trt_engine_cache_path"] = folder
+				settings["trt_engine_cache_prefix"] = e.prefix // TensorRT's own key knows nothing of weights
 			}
 		}
 		return settings
 	case cuda:
-		return map[string]string{
+		settings := map[string]string{
 			"device_id":              "0",
 			"cudnn_conv_algo_search": "HEURISTIC",        // an exhaustive search for every new size takes longer than it saves
 			"arena_extend_strategy":  "kSameAsRequested", // sizes vary: powers of two waste memory
 			"use_tf32":               "0",                // float32 means float32
 		}
+		if e.limit > 0 {
+			settings["gpu_mem_limit"] = strconv.FormatInt(e.limit, 10)
+		}
+		return settings
 	}
 	return nil
 }
@@ -130,7 +169,7 @@ func appendTensorRT(options *ort.SessionOptions, settings map[string]string) err
 		return err
 	}
 	defer t.Destroy()
-	if path := settings["trt_engine_cache_path"]; path != "" {
+	if path := settings["trt_timing_cache_path"]; path != "" {
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return fmt.Errorf("making the folder for TensorRT's engines: %w", err)
 		}
@@ -173,14 +212,30 @@ func (p provider) deviceName() string {
 			return strings.TrimSpace(string(out))
 		}
 	}
-	if file, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer file.Close()
-		for lines := bufio.NewScanner(file); lines.Scan(); {
-			key, value, _ := strings.Cut(lines.Text(), ":")
-			if strings.TrimSpace(key) == "model name" {
-				return strings.TrimSpace(value)
-			}
+	if name := processor("model name"); name != "" {
+		// ONNX Runtime's attention goes by blocks that fit into this cache, in
+		// whose order it adds up.
+		if size, err := os.ReadFile("/sys/devices/system/cpu/cpu0/cache/index2/size"); err == nil {
+			name += ", L2 " + strings.TrimSpace(string(size))
 		}
+		return name
 	}
 	return runtime.GOARCH
+}
+
+// processor returns what Linux says of the first core under a key; else nothing.
+func processor(key string) string {
+	file, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == key {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
