@@ -14,7 +14,8 @@ type addedToken struct {
 	StripRight bool   `json:"rstrip"`      // and those behind it
 	SingleWord bool   `json:"single_word"` // is a token only where blanks or ends are beside it
 
-	id int64
+	id   int64
+	more []int64 // the ids of the tokens behind the first, of a word that is several
 }
 
 // find returns the added token that text is, or nil.

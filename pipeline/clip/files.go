@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// DefaultMaxLength is the length of CLIP's context, for folders that don't
+// usualMaxLength is the length of CLIP's context, for folders that don't
 // say theirs.
-const DefaultMaxLength = 77
+const usualMaxLength = 77
 
 // Load reads a tokenizer's folder: vocab.json, merges.txt and, where they are
 // there, tokenizer_config.json, special_tokens_map.json, added_tokens.json and
@@ -36,7 +36,7 @@ func Load(fsys fs.FS) (*Tokenizer, error) {
 	}
 	s.fillIn(vocabulary)
 
-	t := &Tokenizer{maxLength: s.maxLength, bos: s.id("bos_token"), eos: s.id("eos_token"), pad: s.id("pad_token"), added: s.added}
+	t := &Tokenizer{maxLength: s.maxLength, bos: s.id("bos_token"), eos: s.id("eos_token"), pad: s.id("pad_token"), texts: vocabulary, added: s.added}
 	id := func(token string) int64 {
 		if a := t.find(token); a != nil {
 			return a.id

@@ -32,7 +32,7 @@ func (t *token) UnmarshalJSON(data []byte) error {
 }
 
 func loadSpecial(fsys fs.FS) (*special, error) {
-	s := &special{maxLength: DefaultMaxLength, roles: map[string]addedToken{
+	s := &special{maxLength: usualMaxLength, roles: map[string]addedToken{
 		"bos_token": {Content: "<|startoftext|>"}, "eos_token": {Content: "<|endoftext|>"},
 		"unk_token": {Content: "<|endoftext|>"}, "pad_token": {Content: "<|endoftext|>"},
 	}}

@@ -17,7 +17,8 @@ import (
 type Tokenizer struct {
 	maxLength     int
 	bos, eos, pad int64
-	vocabulary    int64 // the largest id, and one
+	vocabulary    int64            // the largest id, and one
+	texts         map[string]int64 // of vocab.json
 
 	merges merges
 	ids    []int64          // by symbol
@@ -41,11 +42,22 @@ func (t *Tokenizer) Encode(text string) (ids []int64, truncated bool) {
 	if truncated = len(ids) > 1+room; truncated {
 		ids = ids[:1+room]
 	}
+	return t.finish(ids), truncated
+}
+
+// Frame returns tokens, of which there must be at most MaxLength - 2, as Encode
+// returns a text's: with start, end and padding.
+func (t *Tokenizer) Frame(tokens []int64) []int64 {
+	ids := append(make([]int64, 0, t.maxLength), t.bos)
+	return t.finish(append(ids, tokens...))
+}
+
+func (t *Tokenizer) finish(ids []int64) []int64 {
 	ids = append(ids, t.eos)
 	for len(ids) < t.maxLength {
 		ids = append(ids, t.pad)
 	}
-	return ids, truncated
+	return ids
 }
 
 // Tokens returns the ids of all of a text's tokens, and no others.
@@ -58,7 +70,7 @@ func (t *Tokenizer) Tokens(text string) []int64 {
 func (t *Tokenizer) appendTokens(ids []int64, text string, enough int) []int64 {
 	for _, part := range t.split(strings.ToValidUTF8(text, "\ufffd")) {
 		if a := t.find(part); a != nil {
-			ids = append(ids, a.id)
+			ids = append(append(ids, a.id), a.more...)
 			continue
 		}
 		word, rest := cutWord(clean(part))

@@ -145,7 +145,7 @@ func TestNoLimit(t *testing.T) {
 	files := folder(t, "bare")
 	files["tokenizer_config.json"] = &fstest.MapFile{Data: []byte(`{"model_max_length": 1000000000000000019884624838656}`)}
 	tokenizer, err := clip.Load(files)
-	if err != nil || tokenizer.MaxLength() != clip.DefaultMaxLength {
+	if err != nil || tokenizer.MaxLength() != 77 {
 		t.Fatalf("MaxLength is %d, %v", tokenizer.MaxLength(), err)
 	}
 }
