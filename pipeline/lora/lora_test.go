@@ -1,0 +1,174 @@
+package lora
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/darkroom/darkroom/pipeline/safetensors"
+)
+
+type tensor struct {
+	name  string
+	shape []int64
+	fill  float32
+}
+
+// open writes a file of F32 tensors and opens it.
+func open(t *testing.T, metadata map[string]string, tensors ...tensor) *safetensors.File {
+	t.Helper()
+	header := map[string]any{}
+	if metadata != nil {
+		header["__metadata__"] = metadata
+	}
+	var body []byte
+	for _, one := range tensors {
+		begin, size := len(body), int64(1)
+		for _, n := range one.shape {
+			size *= n
+		}
+		for i := range size {
+			body, _ = binary.Append(body, binary.LittleEndian, one.fill+float32(i))
+		}
+		header[one.name] = map[string]any{"dtype": "F32", "shape": one.shape, "data_offsets": []int{begin, len(body)}}
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), append(text, body...)...)
+	f, err := safetensors.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestRead(t *testing.T) {
+	f := open(t, map[string]string{"lora_adapter_metadata": `{"text_encoder.lora_alpha": 6, "text_encoder.r": 2}`},
+		tensor{"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", []int64{2, 3}, 10},
+		tensor{"lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", []int64{5, 2}, 20},
+		tensor{"lora_unet_mid_block_attentions_0_proj_in.alpha", []int64{}, .5},
+		tensor{"unet.conv_in.lora_A.weight", []int64{1, 4, 3, 3}, 30},
+		tensor{"unet.conv_in.lora_B.weight", []int64{8, 1, 1, 1}, 40},
+		tensor{"text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", []int64{2, 3}, 0},
+		tensor{"text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight", []int64{3, 2}, 0},
+	)
+	outline, err := Outline(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var layers []Layer
+	for _, part := range []Part{TextEncoder, TextEncoder2, UNet} {
+		some, err := Read(f, part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, some...)
+	}
+	var got []string
+	for i, l := range layers {
+		got = append(got, fmt.Sprint(l.Part, " ", l.Path, " ", l.Rank, l.Alpha, l.In, l.Out, l.Kernel, len(l.Down), len(l.Up)))
+		if l.Down, l.Up = nil, nil; !reflect.DeepEqual(outline[i], l) {
+			t.Errorf("the outline has %+v, want %+v", outline[i], l)
+		}
+	}
+	want := []string{
+		"text_encoder text_model_encoder_layers_0_mlp_fc1 2 6 3 3 [0 0] 6 6",
+		"unet conv_in 1 1 4 8 [3 3] 36 8",
+		"unet mid_block_attentions_0_proj_in 2 0.5 3 5 [0 0] 6 10",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the layers are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if layers[2].Down[0] != 10 || layers[2].Up[0] != 20 {
+		t.Errorf("down begins with %v, up with %v", layers[2].Down[0], layers[2].Up[0])
+	}
+}
+
+func TestReadFails(t *testing.T) {
+	const at = "lora_unet_conv_in."
+	for name, c := range map[string]struct {
+		tensors []tensor
+		want    string
+	}{
+		"no up":           {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}}, "no counterpart"},
+		"two ranks":       {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {at + "lora_up.weight", []int64{5, 4}, 0}}, "no rank in common"},
+		"mixed":           {[]tensor{{at + "lora_down.weight", []int64{2, 3, 3, 3}, 0}, {at + "lora_up.weight", []int64{5, 2}, 0}}, "want those of"},
+		"an up of 3x3":    {[]tensor{{at + "lora_down.weight", []int64{2, 3, 1, 1}, 0}, {at + "lora_up.weight", []int64{5, 2, 3, 3}, 0}}, "want those of"},
+		"empty":           {[]tensor{{at + "lora_down.weight", []int64{0, 3}, 0}, {at + "lora_up.weight", []int64{5, 0}, 0}}, "no rank in common"},
+		"a list of alpha": {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {at + "lora_up.weight", []int64{5, 2}, 0}, {at + "alpha", []int64{2}, 0}}, "one number"},
+		"a layer twice":   {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {"unet.conv_in.lora_A.weight", []int64{2, 3}, 0}}, "are the same"},
+		"another kind":    {[]tensor{{"conv_in.weight", []int64{2, 3}, 0}}, "no LoRA's"},
+		"LoHa":            {[]tensor{{at + "hada_w1_a", []int64{2, 3}, 0}}, "LoHa, which is not built"},
+		"DoRA":            {[]tensor{{at + "dora_scale", []int64{2, 3}, 0}}, "DoRA, which is not built"},
+	} {
+		if layers, err := Read(open(t, nil, c.tensors...), UNet); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, %v; want %q", name, layers, err, c.want)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	for key, want := range map[string]string{
+		"lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_up.weight":                       "text_encoder text_model_encoder_layers_0_self_attn_q_proj",
+		"lora_te1_text_model_encoder_layers_11_mlp_fc2.alpha":                                       "text_encoder text_model_encoder_layers_11_mlp_fc2",
+		"lora_te2_text_model_encoder_layers_31_mlp_fc1.lora_down.weight":                            "text_encoder_2 text_model_encoder_layers_31_mlp_fc1",
+		"text_encoder_2.text_model.encoder.layers.0.self_attn.k_proj.lora_linear_layer.down.weight": "text_encoder_2 text_model_encoder_layers_0_self_attn_k_proj",
+		"unet.up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor.to_out_lora.up.weight":  "unet up_blocks_1_attentions_0_transformer_blocks_0_attn2_to_out_0",
+		"unet.up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0.lora.down.weight":        "unet up_blocks_1_attentions_0_transformer_blocks_0_attn2_to_out_0",
+		"down_blocks.0.attentions.1.transformer_blocks.0.attn1.processor.to_q_lora.down.weight":     "unet down_blocks_0_attentions_1_transformer_blocks_0_attn1_to_q",
+		"base_model.model.mid_block.attentions.0.proj_out.lora_A.weight":                            "unet mid_block_attentions_0_proj_out",
+		"lora_unet_down_blocks_2_resnets_1_conv2.lora_down.weight":                                  "unet down_blocks_2_resnets_1_conv2",
+		"lora_unet_input_blocks_0_0.lora_down.weight":                                               "unet conv_in",
+		"lora_unet_input_blocks_1_0_in_layers_2.lora_down.weight":                                   "unet down_blocks_0_resnets_0_conv1",
+		"lora_unet_input_blocks_3_0_op.lora_down.weight":                                            "unet down_blocks_0_downsamplers_0_conv",
+		"lora_unet_input_blocks_4_0_skip_connection.lora_down.weight":                               "unet down_blocks_1_resnets_0_conv_shortcut",
+		"lora_unet_input_blocks_4_1_transformer_blocks_1_attn1_to_q.lora_down.weight":               "unet down_blocks_1_attentions_0_transformer_blocks_1_attn1_to_q",
+		"lora_unet_input_blocks_5_1_proj_in.lora_down.weight":                                       "unet down_blocks_1_attentions_1_proj_in",
+		"lora_unet_input_blocks_8_1_transformer_blocks_9_ff_net_0_proj.lora_down.weight":            "unet down_blocks_2_attentions_1_transformer_blocks_9_ff_net_0_proj",
+		"lora_unet_middle_block_0_emb_layers_1.lora_down.weight":                                    "unet mid_block_resnets_0_time_emb_proj",
+		"lora_unet_middle_block_1_transformer_blocks_0_attn2_to_out_0.lora_down.weight":             "unet mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0",
+		"lora_unet_middle_block_2_out_layers_3.lora_down.weight":                                    "unet mid_block_resnets_1_conv2",
+		"lora_unet_output_blocks_0_1_transformer_blocks_0_attn1_to_v.lora_down.weight":              "unet up_blocks_0_attentions_0_transformer_blocks_0_attn1_to_v",
+		"lora_unet_output_blocks_2_2_conv.lora_down.weight":                                         "unet up_blocks_0_upsamplers_0_conv",
+		"lora_unet_output_blocks_5_1_proj_out.lora_down.weight":                                     "unet up_blocks_1_attentions_2_proj_out",
+		"lora_unet_output_blocks_8_0_in_layers_2.lora_down.weight":                                  "unet up_blocks_2_resnets_2_conv1",
+		"lora_unet_time_embed_2.lora_down.weight":                                                   "unet time_embedding_linear_2",
+		"lora_unet_label_emb_0_0.lora_down.weight":                                                  "unet add_embedding_linear_1",
+		"lora_unet_out_2.lora_down.weight":                                                          "unet conv_out",
+	} {
+		at, _, err := split(key)
+		if got := fmt.Sprint(at.part, " ", DiffusersPath(at.path, 2)); err != nil || got != want {
+			t.Errorf("%s is %s, want %s: %v", key, got, want, err)
+		}
+		if !IsKey(key) {
+			t.Errorf("%s is none of a LoRA's", key)
+		}
+	}
+	if IsKey("emb_params") || IsKey("<token>") || !IsKey("lora_unet_conv_in.hada_w1_a") {
+		t.Error("keys of LoRAs are not told from others")
+	}
+}
+
+// A model of one residual block a level numbers its blocks by twos.
+func TestDiffusersPathOfOneBlock(t *testing.T) {
+	for path, want := range map[string]string{
+		"input_blocks_1_0_in_layers_2":                          "down_blocks_0_resnets_0_conv1",
+		"input_blocks_2_0_op":                                   "down_blocks_0_downsamplers_0_conv",
+		"input_blocks_3_1_proj_in":                              "down_blocks_1_attentions_0_proj_in",
+		"output_blocks_1_1_transformer_blocks_0_attn1_to_out_0": "up_blocks_0_attentions_1_transformer_blocks_0_attn1_to_out_0",
+		"output_blocks_1_2_conv":                                "up_blocks_0_upsamplers_0_conv",
+		"output_blocks_3_0_skip_connection":                     "up_blocks_1_resnets_1_conv_shortcut",
+		"down_blocks_0_resnets_0_conv1":                         "down_blocks_0_resnets_0_conv1",
+	} {
+		if got := DiffusersPath(path, 1); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}
