@@ -71,13 +71,17 @@ func arrange(t *testing.T, renderer *pipeline.Renderer, specs []job.Spec, want [
 	}
 }
 
-// shaped is a runtime with another device.
+// shaped is a runtime with another device, which has the same operators.
 type shaped struct {
 	pipeline.Runtime
 	device pipeline.Device
 }
 
-func (r shaped) Device() pipeline.Device { return r.device }
+func (r shaped) Device() pipeline.Device {
+	d := r.device
+	d.Contrib = r.Runtime.Device().Contrib
+	return d
+}
 
 // TestCancelledBeside cancels every second job at some step: the others' files
 // stay what they are alone.
@@ -91,7 +95,7 @@ func TestCancelledBeside(t *testing.T) {
 		wait.Go(func() {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			picture, err := renderer.Render(ctx, spec, func(done, _ int) {
+			picture, err := renderer.Render(ctx, job.Order{Spec: spec}, func(done, _ int) {
 				if i%2 == 1 && done == 1+i%4 {
 					cancel(reason)
 				}
@@ -137,7 +141,7 @@ func TestCancelInsideCall(t *testing.T) {
 	spec := resolve(t, library, `{"prompt": "x", "steps": 2}`)
 	want := render(t, renderer, spec).Data // loads the model
 	stuck = true
-	if _, err := renderer.Render(ctx, spec, nil); !errors.Is(err, reason) {
+	if _, err := renderer.Render(ctx, job.Order{Spec: spec}, nil); !errors.Is(err, reason) {
 		t.Errorf("cancelled inside a call, it ended with: %v", err)
 	}
 	stuck = false

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
+
+	"github.com/darkroom/darkroom/pipeline/job"
 )
 
 // digests hashes models and remembers the digests of files by path, size and
@@ -49,9 +53,9 @@ func newDigests(cache string) *digests {
 }
 
 // parts are the folders of a model that shape its pictures; safety checkers
-// and feature extractors don't.
+// and feature extractors don't. An upscaler alone has the second.
 var parts = []string{
-	"scheduler", "tokenizer", "tokenizer_2", "tokenizer_3", "text_encoder", "text_encoder_2", "text_encoder_3",
+	"scheduler", "low_res_scheduler", "tokenizer", "tokenizer_2", "tokenizer_3", "text_encoder", "text_encoder_2", "text_encoder_3",
 	"unet", "transformer", "vae_encoder", "vae_decoder",
 }
 
@@ -59,22 +63,24 @@ var parts = []string{
 // part: weights for other programs, and prose.
 var otherFormats = []string{".safetensors", ".bin", ".msgpack", ".h5", ".ckpt", ".pt", ".pth", ".md"}
 
-// model returns the digest of a model: the SHA-256 of what `sha256sum` prints
-// for model_index.json and the files of its parts in the byte order of their
-// names, as "<hex>  <name>" lines. Hidden files and other formats are left out,
-// and so is darkroom.json, whose defaults jobs take in.
+// model returns the digest of a model: of a single file its SHA-256, of a
+// folder the SHA-256 of what `sha256sum` prints for the files that make it up, in
+// the byte order of their names, as "<hex>  <name>" lines. Those of a pipeline are
+// model_index.json and the files of its parts, those of a ControlNet or an
+// upscaler all beside the graph. Hidden files and other formats are left out, and
+// so is darkroom.json, whose defaults jobs take in.
 func (d *digests) model(entry Entry) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if digest, ok := d.builtin[entry.Name]; ok && entry.Folder == "" {
 		return digest, nil
 	}
-	names, err := relevant(entry.Files)
+	names, err := entry.relevant()
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
-	changed := false
+	changed, whole := false, ""
 	for _, name := range names {
 		digest, fresh, err := d.file(entry, name)
 		if err != nil {
@@ -82,30 +88,42 @@ func (d *digests) model(entry Entry) (string, error) {
 		}
 		changed = changed || fresh
 		fmt.Fprintf(sum, "%s  %s\n", digest, name)
+		whole = digest
 	}
-	digest := hex.EncodeToString(sum.Sum(nil))
+	if entry.File == "" {
+		whole = hex.EncodeToString(sum.Sum(nil))
+	}
 	if entry.Folder == "" {
-		d.builtin[entry.Name] = digest
+		d.builtin[entry.Name] = whole
 	} else if changed {
 		d.save()
 	}
-	return digest, nil
+	return whole, nil
 }
 
 // relevant lists the files that make up a model.
-func relevant(files fs.FS) ([]string, error) {
-	names := []string{indexFile}
-	for _, part := range parts {
-		entries, err := fs.ReadDir(files, part)
-		if err != nil {
+func (e Entry) relevant() ([]string, error) {
+	if e.File != "" {
+		return []string{e.File}, nil
+	}
+	names, folders := []string{indexFile}, parts
+	if e.kind != job.PipelineModel {
+		names, folders = nil, []string{"."}
+	}
+	for _, part := range folders {
+		entries, err := fs.ReadDir(e.Files, part)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			continue // not every model has every part
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", e.file(part), reason(err))
 		}
 		for _, entry := range entries {
 			name := path.Join(part, entry.Name())
-			if strings.HasPrefix(entry.Name(), ".") || slices.Contains(otherFormats, path.Ext(name)) {
+			if strings.HasPrefix(entry.Name(), ".") || name == defaultsFile || slices.Contains(otherFormats, path.Ext(name)) {
 				continue
 			}
-			info, err := fs.Stat(files, name) // follows links
+			info, err := fs.Stat(e.Files, name) // follows links
 			if err != nil {
 				return nil, err
 			}
@@ -116,6 +134,31 @@ func relevant(files fs.FS) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// weigh returns the size of the model's files, bytes.
+func (e Entry) weigh() (int64, error) {
+	return e.weighSome(func(string) bool { return true })
+}
+
+// weighSome returns the size of those of the model's files that count, bytes.
+func (e Entry) weighSome(counts func(name string) bool) (int64, error) {
+	names, err := e.relevant()
+	if err != nil {
+		return 0, err
+	}
+	size := int64(0)
+	for _, name := range names {
+		if !counts(name) {
+			continue
+		}
+		info, err := fs.Stat(e.Files, name)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", e.file(name), reason(err))
+		}
+		size += info.Size()
+	}
+	return size, nil
 }
 
 // file returns a file's SHA-256, and whether it was not remembered.

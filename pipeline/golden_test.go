@@ -24,7 +24,7 @@ const (
 // TestGolden draws what diffusers drew with the same weights, seeds and
 // schedulers: testdata/make_goldens.py.
 func TestGolden(t *testing.T) {
-	renderer, library := openModels(t, "sd", "lcm")
+	renderer, library := openModels(t, "sd", "lcm", "sd2", "xl", "normed")
 	data, err := os.ReadFile("testdata/cases.json")
 	if err != nil {
 		t.Fatal(err)
@@ -89,12 +89,14 @@ func openModels(t testing.TB, names ...string) (*pipeline.Renderer, *pipeline.Li
 	return renderer, library
 }
 
-// layModel makes a model's folder: testdata/sd, and over it the variant.
-func layModel(t testing.TB, folder, name string) {
+// layModel makes a model's folder: testdata/sd, and over it the variants.
+func layModel(t testing.TB, folder string, names ...string) {
 	t.Helper()
 	sources := []string{"testdata/sd"}
-	if name != "sd" {
-		sources = append(sources, filepath.Join("testdata/variants", name))
+	for _, name := range names {
+		if name != "sd" {
+			sources = append(sources, filepath.Join("testdata/variants", name))
+		}
 	}
 	for _, source := range sources {
 		err := filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
@@ -137,11 +139,7 @@ func resolve(t testing.TB, library *pipeline.Library, line string) job.Spec {
 	if faults != nil {
 		t.Fatal(faults)
 	}
-	m, err := library.Model(spec.Model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, faults = spec.Resolve(m)
+	spec, faults = spec.Resolve(library.Model)
 	if faults != nil {
 		t.Fatal(faults)
 	}
@@ -150,7 +148,7 @@ func resolve(t testing.TB, library *pipeline.Library, line string) job.Spec {
 
 func render(t testing.TB, renderer *pipeline.Renderer, spec job.Spec) job.Picture {
 	t.Helper()
-	picture, err := renderer.Render(t.Context(), spec, nil)
+	picture, err := renderer.Render(t.Context(), job.Order{Spec: spec}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

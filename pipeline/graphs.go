@@ -13,12 +13,12 @@ import (
 
 // slack is room for the few bytes that edits add, so that a file of gigabytes
 // is not copied for them.
-const slack = 1 << 12
+const slack = 1 << 14
 
 // openGraph loads one of a model's graphs. prepare checks what the file
-// declares, edits it where that is called for, and returns the output that
+// declares, edits it where that is called for, and returns the outputs that
 // calls will ask for and what tells the edited graph from the file's own.
-func openGraph(runtime Runtime, f *folder, name string, prepare func(*onnx.Model) (output Port, variant string, err error)) (*loadedGraph, error) {
+func openGraph(runtime Runtime, f *folder, name string, prepare func(*onnx.Model) (outputs []Port, variant string, err error)) (*loadedGraph, error) {
 	data, err := readWithSlack(f.Files, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file(name), reason(err))
@@ -27,21 +27,35 @@ func openGraph(runtime Runtime, f *folder, name string, prepare func(*onnx.Model
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file(name), err)
 	}
-	output, variant, err := prepare(model)
+	outputs, variant, err := prepare(model)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file(name), err)
+	}
+	if runtime.Device().Contrib && model.FuseAttention() > 0 {
+		variant += "-attention"
+	}
+	taught := false
+	if f.taught != nil {
+		if taught, err = f.taught.teach(model, f, name); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.file(name), err)
+		}
+	}
+	if taught {
+		variant += f.taught.variant
 	}
 	file := GraphFile{
 		Name:    f.file(name),
 		Digest:  strings.NewReplacer("/", "-", ".onnx", "").Replace(f.model.Digest + "-" + name + variant),
 		Inputs:  model.Inputs(),
-		Outputs: []Port{output},
+		Outputs: outputs,
+		Size:    int64(len(data)),
+		Passing: taught,
 	}
-	for _, weights := range model.Files() {
-		if _, err := fs.Stat(f.Files, path.Join(path.Dir(name), weights)); err != nil {
-			return nil, fmt.Errorf("%s: its weights are in %s, which is missing", f.file(name), weights)
-		}
+	weights, err := f.weightsSize(name, model.Files())
+	if err != nil {
+		return nil, err
 	}
+	file.Size += weights
 	switch {
 	case f.Folder != "" && !model.Edited():
 		file.Path = filepath.Join(f.Folder, filepath.FromSlash(name))
@@ -54,14 +68,14 @@ func openGraph(runtime Runtime, f *folder, name string, prepare func(*onnx.Model
 	if err != nil {
 		return nil, fmt.Errorf("loading %w", err)
 	}
-	return &loadedGraph{Graph: graph, inputs: file.Inputs, output: output}, nil
+	return &loadedGraph{Graph: graph, inputs: file.Inputs, outputs: outputs}, nil
 }
 
 // loadedGraph is a graph with what its file declares.
 type loadedGraph struct {
 	Graph
-	inputs []Port
-	output Port
+	inputs  []Port
+	outputs []Port // what calls ask for
 }
 
 // input returns the input called name.

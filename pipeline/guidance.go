@@ -17,17 +17,19 @@ type guided struct {
 	rows        Rows
 	spec        job.Spec
 	state       *sampler.State
+	first       int // evaluation, which is not 0 where an edit leaves some out
 	evaluations int
 	pair        [2]Row // unconditional, conditional
+	lead        *lead  // nil: no ControlNet leads it
 }
 
 // newGuided makes the denoiser of a job whose latent has the shape of like,
-// with the text of the prompt in it. unconditional is nil where nothing is
+// with the text of the prompt in it. unconditional is empty where nothing is
 // guided.
-func newGuided(rows Rows, spec job.Spec, state *sampler.State, evaluations int, like Row, unconditional []float32) *guided {
-	g := &guided{rows: rows, spec: spec, state: state, evaluations: evaluations, pair: [2]Row{like, like}}
-	g.pair[0].Text = unconditional
-	if unconditional != nil {
+func newGuided(rows Rows, spec job.Spec, state *sampler.State, first, evaluations int, like Row, unconditional text) *guided {
+	g := &guided{rows: rows, spec: spec, state: state, first: first, evaluations: evaluations, pair: [2]Row{like, like}}
+	g.pair[0].Text, g.pair[0].Pooled = unconditional.states, unconditional.pooled
+	if unconditional.states != nil {
 		g.pair[0].Out = make([]float32, len(state.X))
 	}
 	return g
@@ -40,8 +42,13 @@ func (g *guided) Denoise(ctx context.Context, out, sample []float32, timestep fl
 	}
 	g.pair[1].Out = out
 	rows := g.pair[1:]
-	if g.pair[0].Text != nil && g.spec.GuidedAt(g.state.Done(), g.evaluations) {
+	if g.pair[0].Text != nil && g.spec.GuidedAt(g.state.Done()-g.first, g.evaluations-g.first) {
 		rows = g.pair[:]
+	}
+	if g.lead != nil {
+		if err := g.lead.apply(ctx, rows, g.state.Done()-g.first, g.evaluations-g.first); err != nil {
+			return err
+		}
 	}
 	if err := g.rows.Predict(ctx, rows); err != nil {
 		return err

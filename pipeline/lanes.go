@@ -19,7 +19,7 @@ type lanes struct {
 	reaches []reach // by lane
 }
 
-// group tells which rows may stand in one call: those of one UNet whose sizes
+// group tells which rows may stand in one call: those of one network whose sizes
 // agree. The zero group is the calls of their own.
 type group struct {
 	unet  *unet
@@ -30,6 +30,7 @@ type group struct {
 // group, a whole call.
 type task struct {
 	row  *Row
+	led  *unet // the group's network with inputs for the row's residuals; nil: it has them itself, or the row has none
 	call Call
 }
 
@@ -37,7 +38,7 @@ func newLanes(runtime Runtime) *lanes {
 	l := &lanes{runtime: runtime, device: runtime.Device()}
 	l.reaches = make([]reach, l.device.Lanes)
 	var err error
-	if l.engine, err = engine.New(engine.Config{Lanes: l.device.Lanes, Rows: l.device.Rows}, l.run); err != nil {
+	if l.engine, err = engine.New(engine.Config{Lanes: l.device.Lanes, Rows: l.device.Rows, Yields: l.device.Host}, l.run); err != nil {
 		panic(err) // a Device has at least one lane and one row
 	}
 	l.engine.Limit(group{}, 1)
@@ -65,15 +66,29 @@ func (l *lanes) alone(ctx context.Context, call Call) error {
 }
 
 // join takes a job's place among those that use the UNet. All its rows have
-// the sizes of like. The engine waits for them until the job leaves.
-func (l *lanes) join(u *unet, like Row) (*place, error) {
-	job, err := l.engine.Join(group{u, shapeOf(like)})
-	return &place{Job: job}, err
+// the sizes of like. The engine waits for them until the job leaves. Where lead
+// isn't nil, ControlNets lead the job.
+func (l *lanes) join(u *unet, like Row, lead *leaders) (*place, error) {
+	keys := []group{{u, shapeOf(&like)}}
+	p := &place{}
+	if lead != nil {
+		if p.led = lead.led; lead.alone {
+			keys[0].unet = lead.led
+		}
+		like.Guidance = nil // which no ControlNet takes
+		for _, net := range lead.nets {
+			keys = append(keys, group{net.unet, shapeOf(&like)})
+		}
+	}
+	var err error
+	p.Job, err = l.engine.Join(keys...)
+	return p, err
 }
 
 // place is a job's place in the engine. It implements [Rows].
 type place struct {
 	*engine.Job[group, task]
+	led   *unet
 	tasks []task
 }
 
@@ -81,9 +96,22 @@ type place struct {
 func (p *place) Predict(ctx context.Context, rows []Row) error {
 	p.tasks = p.tasks[:0]
 	for i := range rows {
-		p.tasks = append(p.tasks, task{row: &rows[i]})
+		one := task{row: &rows[i]}
+		if rows[i].Residuals != nil {
+			one.led = p.led
+		}
+		p.tasks = append(p.tasks, one)
 	}
 	return p.Denoise(ctx, p.tasks...)
+}
+
+// Lead implements [Rows].
+func (p *place) Lead(ctx context.Context, net int, rows []Row) error {
+	p.tasks = p.tasks[:0]
+	for i := range rows {
+		p.tasks = append(p.tasks, task{row: &rows[i]})
+	}
+	return p.DenoiseIn(ctx, 1+net, p.tasks...)
 }
 
 // run is the engine's call.
@@ -98,14 +126,20 @@ func (l *lanes) run(ctx context.Context, lane int, g group, tasks []task) error 
 	return l.predict(ctx, g, tasks)
 }
 
-// predict evaluates rows of the UNet. Where memory is short it makes do with
+// predict evaluates rows of a network. Where memory is short it makes do with
 // fewer of them a call, from now on.
 func (l *lanes) predict(ctx context.Context, g group, tasks []task) error {
-	err := g.unet.predict(ctx, tasks)
-	if n := len(tasks) / 2; errors.Is(err, ErrOutOfMemory) && n >= g.unet.least {
+	u := g.unet
+	for _, t := range tasks {
+		if t.led != nil {
+			u = t.led
+		}
+	}
+	left, err := u.predict(ctx, tasks)
+	if n := len(left) / 2; errors.Is(err, ErrOutOfMemory) && n >= u.least {
 		l.engine.Limit(g, n)
-		if err = l.predict(ctx, g, tasks[:n]); err == nil {
-			err = l.predict(ctx, g, tasks[n:])
+		if err = l.predict(ctx, g, left[:n]); err == nil {
+			err = l.predict(ctx, g, left[n:])
 		}
 	}
 	return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,16 +20,19 @@ func TestLibraryDescribesModels(t *testing.T) {
 	layModel(t, filepath.Join(folder, "quick"), "lcm")
 	write(t, filepath.Join(folder, "notes.txt"), "not a model")
 	library, err := pipeline.NewLibrary(pipeline.Sources{
-		Folders: []string{folder}, Builtin: map[string]fs.FS{"house": models.House()}, Cache: t.TempDir(),
+		Folders: []string{folder}, Builtin: models.All(), Cache: t.TempDir(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
 	for _, entry := range library.Entries() {
+		if _, err := library.Model(entry.Name); err != nil {
+			t.Error(err)
+		}
 		names = append(names, entry.Name)
 	}
-	if got := strings.Join(names, " "); got != "house quick tiny" {
+	if got := strings.Join(names, " "); !strings.HasPrefix(got, "house house-") || !strings.HasSuffix(got, "quick tiny") {
 		t.Errorf("the library holds %s", got)
 	}
 	tiny, err := library.Model("tiny")
@@ -75,6 +77,7 @@ func TestDigest(t *testing.T) {
 		"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder/model.onnx",
 		"tokenizer/merges.txt", "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json", "tokenizer/vocab.json",
 		"unet/config.json", "unet/model.onnx", "unet/model.onnx_data", "vae_decoder/config.json", "vae_decoder/model.onnx",
+		"vae_encoder/config.json", "vae_encoder/model.onnx",
 	} {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
@@ -98,6 +101,22 @@ func TestDigest(t *testing.T) {
 	if after := digest(t, openLibrary(t, folder)); after == before {
 		t.Error("other weights have the same digest")
 	}
+}
+
+// TestUnreadablePart is an error, and no digest of all the others.
+func TestUnreadablePart(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "tiny")
+	layModel(t, folder, "sd")
+	before := digest(t, openLibrary(t, folder))
+	write(t, filepath.Join(folder, "tokenizer_2"), "a file is no part")
+	if digest(t, openLibrary(t, folder)) != before {
+		t.Error("a file that is called like a part changes the digest")
+	}
+	if err := os.Symlink("text_encoder_2", filepath.Join(folder, "text_encoder_2")); err != nil {
+		t.Skip(err)
+	}
+	_, err := openLibrary(t, folder).Model("tiny")
+	expect(t, err, "listing "+filepath.Join(folder, "text_encoder_2"), "too many")
 }
 
 // TestDigestsAreRemembered holds that unchanged files aren't read again, in
@@ -192,11 +211,16 @@ func TestBadModels(t *testing.T) {
 			remove("unet/model.onnx")(t, f)
 			write(t, f+"/unet/diffusion_pytorch_model.safetensors", "")
 		}, []string{"optimum-cli export onnx --model"}},
-		"SDXL":                 {change("model_index.json", `"unet"`, `"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"], "unet"`), []string{"model_index.json", "not built yet"}},
+		"half an SDXL":         {change("model_index.json", `"unet"`, `"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"], "unet"`), []string{"lacks tokenizer_2/vocab.json", "text_encoder_2/model.onnx"}},
+		"SDXL's refiner":       {change("model_index.json", `"text_encoder"`, `"text_encoder_2"`), []string{"model_index.json", "refiner", "not built yet"}},
 		"a transformer":        {change("model_index.json", `"unet"`, `"transformer": ["diffusers", "SD3Transformer2DModel"], "unet"`), []string{"model_index.json", "not built yet"}},
-		"an inpainting UNet":   {change("unet/config.json", `"in_channels": 4`, `"in_channels": 9`), []string{"unet/config.json", "inpainting", "not built yet"}},
-		"an upscaler":          {change("unet/config.json", `"in_channels": 4`, `"in_channels": 7`), []string{"unet/config.json", "upscaling", "not built yet"}},
+		"an upscaler":          {change("unet/config.json", `"in_channels": 4`, `"in_channels": 7`), []string{"unet/config.json", "upscaling", "num_class_embeds"}},
 		"other channels":       {change("unet/config.json", `"in_channels": 4`, `"in_channels": 5`), []string{"unet/config.json", "in_channels is 5", "4"}},
+		"layers below zero":    {change("unet/config.json", `"layers_per_block": 1`, `"layers_per_block": [2, -1]`), []string{"unet/config.json", "layers_per_block is [2 -1]", "from 1 to 64"}},
+		"half a layer":         {change("unet/config.json", `"layers_per_block": 1`, `"layers_per_block": 1.5`), []string{"unet/config.json", "layers_per_block is 1.5"}},
+		"widths below zero":    {change("unet/config.json", `"block_out_channels": [`, `"block_out_channels": [-8,`), []string{"unet/config.json", "block_out_channels is [-8"}},
+		"a tower of a VAE":     {change("vae_decoder/config.json", `"block_out_channels": [`, `"block_out_channels": [`+strings.Repeat("8,", 70)), []string{"vae_decoder/config.json", "up to 16 levels"}},
+		"vectors below zero":   {change("unet/config.json", `"time_cond_proj_dim": null`, `"time_cond_proj_dim": -4`), []string{"unet/config.json", "time_cond_proj_dim is -4"}},
 		"no JSON":              {change("unet/config.json", `{`, `[`), []string{"unet/config.json"}},
 		"no VAE":               {change("vae_decoder/config.json", `"latent_channels": 4`, `"latent_channels": 0`), []string{"vae_decoder/config.json", "AutoencoderKL"}},
 		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp"}},
@@ -219,16 +243,15 @@ func TestUnknownModels(t *testing.T) {
 	layModel(t, filepath.Join(folder, "tiny"), "sd")
 	write(t, filepath.Join(folder, "old.ckpt"), "")
 	write(t, filepath.Join(folder, "single.safetensors"), "")
-	write(t, filepath.Join(folder, "upscaler", "model.onnx"), "")
+	write(t, filepath.Join(folder, "notes", "notes.txt"), "")
 	library := openLibrary(t, folder)
 	for name, want := range map[string]string{
 		"tinny":              `did you mean "tiny"?`,
-		"something else":     "there is tiny",
+		"something else":     "there is single, tiny",
 		"old":                "pickle",
 		"old.ckpt":           "pickle",
-		"single":             "optimum-cli export onnx",
-		"single.safetensors": "optimum-cli export onnx",
-		"upscaler":           "single graph",
+		"single.safetensors": `without its extension, "single"`,
+		"notes":              "no model.onnx",
 	} {
 		_, err := library.Model(name)
 		expect(t, err, fmt.Sprintf("%q", name), folder, want)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
+	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/pipeline/noise"
 )
 
@@ -31,18 +33,38 @@ func (u *unet) settle(f *folder, d Device) error {
 	tasks := u.strangers(f)
 	results := map[int][]float32{}
 	for _, n := range []int{1, 2, u.most} {
-		if err := u.predict(context.Background(), append(slices.Clone(tasks[1:n]), tasks[0])); err != nil {
+		if u.gives != nil {
+			forget(tasks[0].row.Residuals)
+		}
+		if _, err := u.predict(context.Background(), append(slices.Clone(tasks[1:n]), tasks[0])); err != nil {
 			return err
 		}
-		results[n] = slices.Clone(tasks[0].row.Out)
+		results[n] = slices.Concat(tasks[0].row.Out, slices.Concat(tasks[0].row.Residuals...))
 	}
+	least := 1
 	switch {
 	case !sameBits(results[2], results[u.most]):
-		u.least = u.most
+		least = u.most
 	case !sameBits(results[1], results[2]):
-		u.least = 2
+		least = 2
+	}
+	if u.varies = d.Loose && least > 1; !u.varies {
+		u.least = least
 	}
 	return nil
+}
+
+// anyRows is what the level says, behind a comma, where a picture's bits depend
+// on what shared its calls.
+const anyRows = "any rows"
+
+// madeWith adds that to what the device's pictures are made with, for a model
+// of which it is true.
+func (u *unet) madeWith(made job.MadeWith) job.MadeWith {
+	if u.varies && !strings.HasSuffix(made.Level, anyRows) {
+		made.Level += ", " + anyRows
+	}
+	return made
 }
 
 // strangers are rows of noise, as many as the largest call has, which have
@@ -62,16 +84,17 @@ func (u *unet) strangers(f *folder) []task {
 	tasks := make([]task, u.most)
 	for i := range tasks {
 		row := &Row{
-			Sample: make([]float32, u.channels*height*width), Height: height, Width: width,
-			Timestep: float32(900 / (i + 1)),
-			Text:     make([]float32, tokens*size(textInput, 2, f.text.HiddenSize)), Tokens: tokens,
+			Sample: make([]float32, u.channels*height*width), Beside: make([]float32, u.beside*height*width), Height: height, Width: width,
+			Timestep: float32(900 / (i + 1)), Noise: float32(f.noiseLevels / (i + 1)),
+			Text: make([]float32, tokens*size(textInput, 2, f.textWidth())), Tokens: tokens,
 			Out: make([]float32, u.channels*height*width),
 		}
-		if f.model.Distilled {
-			row.Guidance = guidanceEmbedding(float64(i+2), *f.unet.TimeCondDim)
+		sizes := f.vectorSizes()
+		row.Guidance, row.Pooled, row.TimeIDs = make([]float32, sizes[0]), make([]float32, sizes[1]), make([]float32, sizes[2])
+		for _, values := range [][]float32{row.Sample, row.Beside, row.Text, row.Guidance, row.Pooled, row.TimeIDs} {
+			generator.Normal(values)
 		}
-		generator.Normal(row.Sample)
-		generator.Normal(row.Text)
+		u.leadAtRandom(row, generator)
 		tasks[i].row = row
 	}
 	return tasks

@@ -39,21 +39,22 @@ func TestPadding(t *testing.T) {
 		device Device
 		want   int
 	}{
-		"no difference":             {same, -1, Device{1, 4, false}, 1},
-		"a row alone differs":       {alone, -1, Device{1, 4, false}, 2},
-		"each number differs":       {always, -1, Device{1, 4, false}, 4},
-		"one row a call":            {always, -1, Device{1, 1, false}, 1},
-		"two rows a call":           {alone, -1, Device{1, 2, false}, 2},
-		"a device of fixed rows":    {same, -1, Device{1, 8, true}, 8},
-		"a graph of one row":        {always, 1, Device{1, 4, false}, 1},
-		"a graph of two rows":       {always, 2, Device{1, 4, false}, 2},
-		"a graph of two on a fixed": {always, 2, Device{1, 8, true}, 2},
+		"no difference":             {same, -1, Device{Lanes: 1, Rows: 4}, 1},
+		"a row alone differs":       {alone, -1, Device{Lanes: 1, Rows: 4}, 2},
+		"each number differs":       {always, -1, Device{Lanes: 1, Rows: 4}, 4},
+		"one row a call":            {always, -1, Device{Lanes: 1, Rows: 1}, 1},
+		"two rows a call":           {alone, -1, Device{Lanes: 1, Rows: 2}, 2},
+		"a device of fixed rows":    {same, -1, Device{Lanes: 1, Rows: 8, Fixed: true}, 8},
+		"loose":                     {always, -1, Device{Lanes: 1, Rows: 4, Loose: true}, 1},
+		"a graph of one row":        {always, 1, Device{Lanes: 1, Rows: 4}, 1},
+		"a graph of two rows":       {always, 2, Device{Lanes: 1, Rows: 4}, 2},
+		"a graph of two on a fixed": {always, 2, Device{Lanes: 1, Rows: 8, Fixed: true}, 2},
 	} {
 		inputs := []Port{
 			{Name: sampleInput, Dims: []int64{c.batch, 1, -1, -1}}, {Name: timestepInput, Dims: []int64{-1}}, {Name: textInput, Dims: []int64{-1, -1, 2}},
 		}
-		u := &unet{channels: 1, graph: &loadedGraph{Graph: &partial{c.error}, inputs: inputs}}
-		if err := u.settle(&folder{unet: unetConfig{Widths: []int{1, 1}}}, c.device); err != nil {
+		u := &unet{channels: 1, graph: &loadedGraph{Graph: &partial{c.error}, inputs: inputs, outputs: make([]Port, 1)}}
+		if err := u.settle(&folder{unet: unetConfig{levels: levels{Widths: []int{1, 1}}}}, c.device); err != nil {
 			t.Fatal(err)
 		}
 		if u.least != c.want {
@@ -65,15 +66,18 @@ func TestPadding(t *testing.T) {
 			for range n + 1 {
 				tasks = append(tasks, task{row: &Row{Sample: []float32{5}, Height: 1, Width: 1, Text: make([]float32, 2), Tokens: 1, Out: make([]float32, 1)}})
 			}
-			if err := u.predict(t.Context(), tasks); err != nil {
+			if _, err := u.predict(t.Context(), tasks); err != nil {
 				t.Fatal(err)
 			}
 			for _, task := range tasks {
 				outs = append(outs, task.row.Out)
 			}
 		}
+		if u.varies != (name == "loose") {
+			t.Errorf("%s: bits depend on a row's company: %v", name, u.varies)
+		}
 		for _, out := range outs {
-			if !slices.Equal(out, outs[0]) {
+			if !u.varies && !slices.Equal(out, outs[0]) {
 				t.Errorf("%s: the same row became %v and %v", name, outs[0], out)
 			}
 		}

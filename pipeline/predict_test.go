@@ -43,8 +43,8 @@ func TestPredict(t *testing.T) {
 		inputs := []Port{
 			{Name: sampleInput, Dims: []int64{-1, 1, -1, -1}}, {Name: timestepInput, Dims: c.timestep}, {Name: textInput, Dims: []int64{-1, -1, 2}},
 		}
-		u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: script, inputs: inputs, output: Port{Name: "out_sample"}}}
-		if err := u.check(inputs, false); err != nil {
+		u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: script, inputs: inputs, outputs: []Port{{Name: "out_sample"}}}}
+		if err := u.check(inputs, &folder{}); err != nil {
 			t.Fatal(err)
 		}
 		var rows []task
@@ -54,7 +54,7 @@ func TestPredict(t *testing.T) {
 				Text: make([]float32, 6), Tokens: 3, Out: make([]float32, 2),
 			}})
 		}
-		if err := u.predict(t.Context(), rows); err != nil {
+		if _, err := u.predict(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.EqualFunc(script.calls, c.want, slices.Equal) {
@@ -72,10 +72,10 @@ func TestIdleCallsAreBounded(t *testing.T) {
 	inputs := []Port{
 		{Name: sampleInput, Dims: []int64{-1, 1, -1, -1}}, {Name: timestepInput, Dims: []int64{-1}}, {Name: textInput, Dims: []int64{-1, -1, 2}},
 	}
-	u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: &scripted{}, inputs: inputs}}
+	u := &unet{channels: 1, most: 4, graph: &loadedGraph{Graph: &scripted{}, inputs: inputs, outputs: make([]Port, 1)}}
 	for size := range 3 * maxIdle {
 		row := &Row{Sample: make([]float32, size+1), Height: 1, Width: size + 1, Text: make([]float32, 2), Tokens: 1, Out: make([]float32, size+1)}
-		if err := u.predict(t.Context(), []task{{row: row}}); err != nil {
+		if _, err := u.predict(t.Context(), []task{{row: row}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,7 +37,7 @@ func TestSameBitsBesideOthers(t *testing.T) {
 	for i := range 3 * len(lines) {
 		spec := resolve(t, library, lines[i%len(lines)])
 		wait.Go(func() {
-			picture, err := beside.Render(t.Context(), spec, nil)
+			picture, err := beside.Render(t.Context(), job.Order{Spec: spec}, nil)
 			if err != nil {
 				t.Error(err)
 			} else if !bytes.Equal(picture.Data, alone[i%len(lines)]) {
@@ -53,7 +53,7 @@ func TestPicture(t *testing.T) {
 	renderer, library := openModels(t, "sd")
 	spec := resolve(t, library, `{"model": "sd", "prompt": "a red circle", "steps": 3, "sampler": "heun", "width": 96}`)
 	var progress []int
-	picture, err := renderer.Render(t.Context(), spec, func(done, all int) {
+	picture, err := renderer.Render(t.Context(), job.Order{Spec: spec}, func(done, all int) {
 		if all != 5 {
 			t.Errorf("%d evaluations, want 5", all)
 		}
@@ -123,7 +123,7 @@ func TestCancelBetweenSteps(t *testing.T) {
 	reason := errors.New("the lamp went out")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	last := 0
-	_, err := renderer.Render(ctx, spec, func(done, _ int) {
+	_, err := renderer.Render(ctx, job.Order{Spec: spec}, func(done, _ int) {
 		if last = done; done == 3 {
 			cancel(reason)
 		}
@@ -134,7 +134,7 @@ func TestCancelBetweenSteps(t *testing.T) {
 	if job.ClassOf(err) != "" {
 		t.Errorf("a cancelled job is %s", job.ClassOf(err))
 	}
-	if _, err := renderer.Render(t.Context(), spec, nil); err != nil {
+	if _, err := renderer.Render(t.Context(), job.Order{Spec: spec}, nil); err != nil {
 		t.Errorf("after a cancelled render: %v", err)
 	}
 }
@@ -178,7 +178,7 @@ func TestBrokenGraphs(t *testing.T) {
 			defer renderer.Close()
 
 			const line = `{"prompt": "a red circle", "steps": 1, "model": `
-			_, err := renderer.Render(t.Context(), resolve(t, library, line+`"broken"}`), nil)
+			_, err := renderer.Render(t.Context(), job.Order{Spec: resolve(t, library, line+`"broken"}`)}, nil)
 			expect(t, err, append(c.want, filepath.Join("broken", filepath.Dir(c.file)))...)
 			if job.ClassOf(err) != job.BadJob {
 				t.Errorf("its class is %q", job.ClassOf(err))
@@ -201,7 +201,7 @@ func TestModelIsGone(t *testing.T) {
 	}
 	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
-	_, err := renderer.Render(t.Context(), spec, nil)
+	_, err := renderer.Render(t.Context(), job.Order{Spec: spec}, nil)
 	expect(t, err, `model "tiny"`, "lacks unet/model.onnx")
 	if job.ClassOf(err) != job.BadJob {
 		t.Errorf("its class is %q", job.ClassOf(err))
@@ -218,7 +218,7 @@ func TestMissingWeights(t *testing.T) {
 	library := openLibrary(t, folder)
 	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
-	_, err := renderer.Render(t.Context(), resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 1}`), nil)
+	_, err := renderer.Render(t.Context(), job.Order{Spec: resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 1}`)}, nil)
 	expect(t, err, "tiny/unet/model.onnx", "model.onnx_data", "missing")
 }
 
@@ -235,7 +235,7 @@ func TestNotANumber(t *testing.T) {
 	library := openLibrary(t, folder)
 	renderer := pipeline.New(orttest.Open(t), library, "0.0.0")
 	defer renderer.Close()
-	_, err := renderer.Render(t.Context(), resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 3}`), nil)
+	_, err := renderer.Render(t.Context(), job.Order{Spec: resolve(t, library, `{"model": "tiny", "prompt": "x", "steps": 3}`)}, nil)
 	expect(t, err, "not numbers", "evaluation 1 of")
 	if job.ClassOf(err) != job.BadJob {
 		t.Errorf("its class is %q", job.ClassOf(err))
@@ -248,7 +248,7 @@ func TestWrongDigest(t *testing.T) {
 	renderer, library := openModels(t, "sd")
 	spec := resolve(t, library, `{"model": "sd", "prompt": "x", "steps": 1}`)
 	spec.Model = "sd@" + strings.Repeat("0", 64)
-	if _, err := renderer.Render(t.Context(), spec, nil); !errors.Is(err, pipeline.ErrNoModel) || job.ClassOf(err) != "" {
+	if _, err := renderer.Render(t.Context(), job.Order{Spec: spec}, nil); !errors.Is(err, pipeline.ErrNoModel) || job.ClassOf(err) != job.NoModel {
 		t.Errorf("other weights: %v, class %q", err, job.ClassOf(err))
 	}
 }

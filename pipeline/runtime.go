@@ -37,6 +37,15 @@ type Device struct {
 	Lanes int  // how many run at a time, at least 1
 	Rows  int  // the most rows of a UNet's call, at least 1
 	Fixed bool // a row's bits depend on how many rows its call has, so that it always has Rows
+	Loose bool // they may: no call is padded
+
+	Tunes bool // the first call of a size takes long: few sizes are better than those that fit
+	Host  bool // calls compute on the host's own cores, of which they leave none to others
+
+	// It has ONNX Runtime's own operators (com.microsoft) beside those of ONNX.
+	Contrib bool
+
+	Memory int64 // for models that stay loaded, bytes; 0: all that are asked for stay
 }
 
 // Jobs is how many jobs in flight fill the device: with guidance, two rows a
@@ -54,6 +63,8 @@ type GraphFile struct {
 	Path    string // where the runtime reads it, if Data is nil
 	Data    []byte // the file itself
 	Folder  string // where the external data of Data lies; empty where it has none
+	Size    int64  // of its file and of its external data, bytes
+	Passing bool   // one of many variants of a graph, too many to keep on disk what takes long to make of each
 	Inputs  []Port // all that the graph wants to be fed
 	Outputs []Port // what calls ask for; the graph may have more
 }

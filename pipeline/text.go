@@ -3,98 +3,113 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"sync"
-
-	"github.com/darkroom/darkroom/pipeline/clip"
-	"github.com/darkroom/darkroom/pipeline/job"
-	"github.com/darkroom/darkroom/pipeline/onnx"
 )
 
-// textEncoder turns prompts into embeddings. It is safe for concurrent use.
-type textEncoder struct {
-	lanes     *lanes
-	folder    *folder
-	tokenizer *clip.Tokenizer
-	log       *slog.Logger
-
-	graphs    flights[int, *loadedGraph] // by the layers that are skipped
-	recent    flights[textKey, []float32]
-	truncated sync.Once
+// text is a prompt as the UNet takes it.
+type text struct {
+	states []float32 // [tokens width]
+	tokens int
+	pooled []float32 // the whole as one vector, where the model has one
 }
 
-// textKey tells embeddings apart.
-type textKey struct {
+// texts turns prompts into what the UNet takes, with all of a model's text
+// encoders. It is safe for concurrent use.
+type texts struct {
+	encoders []*textEncoder
+	recent   flights[textKey, text]
+}
+
+// phrase is a prompt and how it is read.
+type phrase struct {
 	prompt string
-	skip   int
+	syntax string // of the prompt; empty: plain text
 }
 
-// maxRecent embeddings are kept, those last asked for: most jobs of a batch
-// share a negative prompt, and many a prompt.
+// textKey tells texts apart.
+type textKey struct {
+	phrase
+	skip   int
+	chunks int
+}
+
+// maxRecent texts are kept, those last asked for: most jobs of a batch share a
+// negative prompt, and many a prompt.
 const maxRecent = 64
 
-func loadTextEncoder(l *lanes, f *folder, log *slog.Logger) (*textEncoder, error) {
-	files, err := fs.Sub(f.Files, "tokenizer")
-	if err != nil {
-		return nil, err
-	}
-	tokenizer, err := clip.Load(files)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.file("tokenizer"), err)
-	}
-	t := &textEncoder{lanes: l, folder: f, tokenizer: tokenizer, log: log}
+func loadTexts(l *lanes, f *folder, log *slog.Logger) (*texts, error) {
+	t := &texts{}
 	t.recent.limit = maxRecent
-	if _, err := t.graph(context.Background(), 0); err != nil {
-		return nil, err
+	for i := range f.text {
+		e, err := loadTextEncoder(l, f, i, log)
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+		t.encoders = append(t.encoders, e)
+		if own, first := e.tokenizer.MaxLength(), t.encoders[0].tokenizer.MaxLength(); own != first {
+			t.close()
+			return nil, fmt.Errorf("%s: it makes %d tokens of a prompt, and the first one %d", f.file(numbered("tokenizer", i)), own, first)
+		}
 	}
 	return t, nil
 }
 
-// graph returns the encoder without its last layers.
-func (t *textEncoder) graph(ctx context.Context, skip int) (*loadedGraph, error) {
-	return t.graphs.do(ctx, skip, func() (*loadedGraph, error) {
-		return openGraph(t.lanes.runtime, t.folder, "text_encoder/model.onnx", func(m *onnx.Model) (output Port, variant string, err error) {
-			_, output, err = only(m, 2, "last_hidden_state", 3)
-			if err == nil && skip > 0 {
-				if err = m.SkipLayers(output.Name, skip); err != nil {
-					err = job.Bad(fmt.Errorf("clip_skip %d: %w", skip, err))
-				}
-				variant = fmt.Sprintf("-skip%d", skip)
+// chunks is how many calls of an encoder a phrase takes at least.
+func (t *texts) chunks(p phrase) (int, error) {
+	if p.syntax == "" {
+		return 1, nil
+	}
+	most := 1
+	for _, e := range t.encoders {
+		chunks, err := e.chunks(p)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, len(chunks))
+	}
+	return most, nil
+}
+
+// encode returns a phrase's text, which must not be changed. It takes so many
+// chunks, of which those beyond the phrase's own are empty. A plain prompt that
+// is too long for one chunk loses its end.
+func (t *texts) encode(ctx context.Context, p phrase, skip, chunks int) (text, error) {
+	return t.recent.do(ctx, textKey{p, skip, chunks}, func() (text, error) {
+		var whole text
+		width := 0
+		for _, e := range t.encoders {
+			part, err := e.encode(ctx, p, skip, chunks)
+			if err != nil {
+				return text{}, err
 			}
-			return output, variant, err
-		})
+			whole.states = beside(whole.states, width, part.states, e.width)
+			width += e.width
+			whole.tokens, whole.pooled = part.tokens, part.pooled
+		}
+		return whole, nil
 	})
 }
 
-// tokens is how many tokens every embedding has.
-func (t *textEncoder) tokens() int { return t.tokenizer.MaxLength() }
-
-// encode returns a prompt's embedding, [tokens width], which must not be
-// changed. A prompt that is too long loses its end.
-func (t *textEncoder) encode(ctx context.Context, prompt string, skip int) ([]float32, error) {
-	return t.recent.do(ctx, textKey{prompt, skip}, func() ([]float32, error) { return t.run(ctx, prompt, skip) })
+// beside lays the rows of b, so many numbers each, behind those of a.
+func beside(a []float32, widthA int, b []float32, widthB int) []float32 {
+	if a == nil {
+		return b
+	}
+	rows := make([]float32, 0, len(a)+len(b))
+	for ; len(b) > 0; a, b = a[widthA:], b[widthB:] {
+		rows = append(append(rows, a[:widthA]...), b[:widthB]...)
+	}
+	return rows
 }
 
-func (t *textEncoder) run(ctx context.Context, prompt string, skip int) ([]float32, error) {
-	graph, err := t.graph(ctx, skip)
-	if err != nil {
-		return nil, err
+// zeros is the text of no prompt at all, for models that were trained with it.
+func (t *texts) zeros(like text) text {
+	return text{make([]float32, len(like.states)), like.tokens, make([]float32, len(like.pooled))}
+}
+
+func (t *texts) close() {
+	for _, e := range t.encoders {
+		e.graphs.all(func(g *loadedGraph) { g.Close() })
 	}
-	ids, truncated := t.tokenizer.Encode(prompt)
-	if truncated {
-		level := slog.LevelInfo
-		t.truncated.Do(func() { level = slog.LevelWarn }) // the first of maybe 100,000
-		t.log.Log(ctx, level, "a prompt is too long for the text encoder: its end is left out", "model", t.folder.Name, "tokens", len(ids), "prompt", prompt)
-	}
-	tokens, width := int64(len(ids)), int64(t.folder.text.HiddenSize)
-	embedding := make([]float32, tokens*width)
-	call, err := graph.Bind(
-		[]Tensor{{Name: graph.inputs[0].Name, Shape: []int64{1, tokens}, Ints: ids}},
-		[]Tensor{{Name: graph.output.Name, Shape: []int64{1, tokens, width}, Floats: embedding}})
-	if err != nil {
-		return nil, err
-	}
-	defer call.Close()
-	return embedding, t.lanes.alone(ctx, call)
 }

@@ -73,10 +73,20 @@ def text_encoder():
     return model
 
 
-def unet(**extra):
+def normed_text_encoder():
+    """One whose states have a mean, as those of trained ones have."""
+    model = text_encoder()
+    torch.manual_seed(4)
+    with torch.no_grad():
+        model.text_model.final_layer_norm.weight.uniform_(0.5, 1.5)
+        model.text_model.final_layer_norm.bias.normal_(mean=0.3, std=0.3)
+    return model
+
+
+def unet(in_channels=4, **extra):
     torch.manual_seed(2)
     model = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
+        sample_size=8, in_channels=in_channels, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=16, attention_head_dim=2, norm_num_groups=4, **extra,
     ).eval()
@@ -119,6 +129,17 @@ class UNet(torch.nn.Module):
 
     def forward(self, sample, timestep, encoder_hidden_states, timestep_cond=None):
         return self.model(sample, timestep, encoder_hidden_states, timestep_cond=timestep_cond, return_dict=False)[0]
+
+
+class Encoder(torch.nn.Module):
+    """Gives out means and logarithms of variances, as optimum's export does."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, sample):
+        return self.model.encode(sample).latent_dist.parameters
 
 
 class Decoder(torch.nn.Module):
@@ -168,7 +189,7 @@ def export(module, arguments, path, inputs, outputs, axes, external=False, anony
 def export_unet(model, path, timestep, dtype=torch.float32, external=False, anonymous=True):
     """timestep is the example that the graph's input is made after."""
     inputs = ["sample", "timestep", "encoder_hidden_states"]
-    arguments = [torch.randn(2, 4, 8, 8, dtype=dtype), timestep, torch.randn(2, TOKENS, 16, dtype=dtype)]
+    arguments = [torch.randn(2, model.config.in_channels, 8, 8, dtype=dtype), timestep, torch.randn(2, TOKENS, 16, dtype=dtype)]
     axes = {
         "sample": {0: "batch_size", 2: "height", 3: "width"},
         "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"},
@@ -225,6 +246,8 @@ def main():
 
     export_text_encoder(text_encoder(), variants / "opset14/text_encoder/model.onnx", opset=14, anonymous=True)
 
+    export_text_encoder(normed_text_encoder(), variants / "normed/text_encoder/model.onnx")
+
     write_config(unet(), sd / "unet/config.json")
     scalar = torch.tensor(1.0)
     export_unet(unet(), sd / "unet/model.onnx", scalar, anonymous=False)
@@ -235,6 +258,10 @@ def main():
     lcm = unet(time_cond_proj_dim=8)
     write_config(lcm, variants / "lcm/unet/config.json")
     export_unet(lcm, variants / "lcm/unet/model.onnx", scalar)
+    inpaint = unet(in_channels=9)
+    write_config(inpaint, variants / "inpaint/unet/config.json")
+    export_unet(inpaint, variants / "inpaint/unet/model.onnx", scalar)
+
     write_json(variants / "lcm/scheduler/scheduler_config.json", LCM_SCHEDULER)
     write_json(variants / "lcm/model_index.json", {
         "_class_name": "LatentConsistencyModelPipeline", "_diffusers_version": "0.35.2",
@@ -243,6 +270,10 @@ def main():
         "vae": ["diffusers", "AutoencoderKL"],
     })
 
+    write_config(vae(), sd / "vae_encoder/config.json")
+    export(Encoder(vae()), (torch.randn(1, 3, 64, 64),), sd / "vae_encoder/model.onnx", ["sample"], ["latent_parameters"],
+           {"sample": {0: "batch_size", 2: "height", 3: "width"}, "latent_parameters": {0: "batch_size", 2: "height_out", 3: "width_out"}},
+           anonymous=True)
     write_config(vae(), sd / "vae_decoder/config.json")
     export(Decoder(vae()), (torch.randn(1, 4, 8, 8),), sd / "vae_decoder/model.onnx", ["latent_sample"], ["sample"],
            {"latent_sample": {0: "batch_size", 2: "height", 3: "width"}, "sample": {0: "batch_size", 2: "height_out", 3: "width_out"}})
