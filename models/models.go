@@ -1,13 +1,15 @@
 // Package models holds the models that darkroom brings along, compiled in.
 //
-// The base model, House, is a latent-diffusion pipeline of 128 px in the folder
+// The base model, house, is a latent-diffusion pipeline of 128 px in the folder
 // layout of Stable Diffusion's ONNX exports. It draws one to three of eight
 // shapes (circle, square, triangle, star, ring, heart, diamond, cross) in ten
 // colours and three sizes, at the places that a prompt names, on a plain
 // background, a gradient, or a sky, sea or hills by day, at night or at sunset:
 // "a large yellow star above a small blue ring on a red to black gradient".
-// Other words mean nothing to it. The recipe that trained it is in recipe/,
-// the program that tells whether a picture shows its prompt in score/.
+// Other words mean nothing to it. Beside it stand models of the other kinds,
+// each made for the base or for its pictures; recipe/README.md describes them.
+// The recipe that trained them all is in recipe/, the programs that tell
+// whether a picture shows what was asked for in score/.
 package models
 
 import (
@@ -15,8 +17,15 @@ import (
 	"io/fs"
 )
 
-//go:embed all:house
+//go:embed house*
 var files embed.FS
+
+// All returns all models in one folder, as a person would keep theirs: a folder
+// for each pipeline, ControlNet and upscaler, and NAME.safetensors for each LoRA
+// and embedding.
+func All() fs.FS {
+	return overlay{files, renamed{files, "house", "house-inpaint"}}
+}
 
 // House returns the base model's folder: model_index.json at its root, one
 // folder for each part, and darkroom.json with the size, steps and guidance

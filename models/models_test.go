@@ -19,8 +19,11 @@ func TestHouseIsAWholePipeline(t *testing.T) {
 			t.Errorf("%s is missing or empty: %v", name, err)
 		}
 	}
+}
+
+func TestSizeOfAllModels(t *testing.T) {
 	total := int64(0)
-	err := fs.WalkDir(house, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -78,5 +81,19 @@ func TestHouseConfigsAgree(t *testing.T) {
 	if unet.CrossAttentionDim != text.HiddenSize || tokenizer.Length != text.Length {
 		t.Errorf("text encoder: %d wide, %d tokens; UNet %d wide, tokenizer %d tokens",
 			text.HiddenSize, text.Length, unet.CrossAttentionDim, tokenizer.Length)
+	}
+}
+
+// TestAll holds what kinds of models there are, and that the whole of each
+// pipeline shows although it shares parts with the base.
+func TestAll(t *testing.T) {
+	for _, name := range []string{
+		"house/model_index.json", "house-edges/model.onnx", "house-edges/config.json", "house-upscale/model.onnx",
+		"house-inpaint/model_index.json", "house-inpaint/unet/model.onnx", "house-inpaint/vae_decoder/model.onnx",
+		"house-outline.safetensors", "house-sepia.safetensors", "house-gem.safetensors",
+	} {
+		if info, err := fs.Stat(All(), name); err != nil || info.Size() == 0 {
+			t.Errorf("%s is missing or empty: %v", name, err)
+		}
 	}
 }

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import AutoencoderKL
 from transformers import CLIPTextModel
 
 import autoencoder
@@ -34,7 +34,8 @@ PICTURES, STEPS, LEARNING_RATE = 8_000, 4_500, 6e-4
 LATENT_NOISE = .06  # most that is added
 UNSEEN = .25  # share of pictures with pairs unseen by the UNet: the decoder must not care
 
-# The second training: on what the UNet makes of latents with noise of the last few sampling steps.
+# The second training: half on latents as in the first, which is what edited pictures are, half on what the UNet makes of
+# latents with noise of the last few sampling steps.
 POLISH_PICTURES, POLISH_STEPS, POLISH_LEARNING_RATE = 3_000, 800, 3e-4
 POLISH_TIMESTEPS = 150
 
@@ -49,39 +50,49 @@ def train(work):
     def batch(step):
         x = to_tensor(pictures[torch.randint(PICTURES, (BATCH,)).numpy()])
         x = x.flip([axis for axis, bit in ((-1, 1), (-2, 2)) if step & bit])
-        z = latents(x)
-        return z + LATENT_NOISE * torch.rand(BATCH, 1, 1, 1) * torch.randn_like(z), x
+        return with_noise(latents(x)), x
 
     fit(autoencoder.new_model(), batch, STEPS, LEARNING_RATE).save_pretrained(work / "vae")
 
 
 def polish(work):
-    """Trains the decoder of work/vae on, to draw clean pictures from the latents of the UNet; writes work/polished."""
+    """Trains the decoder on, to draw clean pictures from the latents of the UNet too; writes work/polished.
+
+    Goes on from an earlier work/polished where there is one, else from work/vae.
+    """
     torch.manual_seed(0)
     rng = random.Random("polish")
     scenes = [random_scene(rng, weights=WEIGHTS) for _ in range(POLISH_PICTURES)]
     pictures = np.stack([draw(s, autoencoder.PICTURE) for s in scenes])
     tokens = tokenizer.load(work / "tokenizer")
     ids = torch.tensor(tokenizer.encode(tokens, [caption(rng, s) for s in scenes]))
-    empty_ids = torch.tensor(tokenizer.encode(tokens, [""] * BATCH))
+    half = BATCH // 2
+    empty_ids = torch.tensor(tokenizer.encode(tokens, [""] * half))
     denoiser, text_encoder = unet.load_trained(work), CLIPTextModel.from_pretrained(work / "text_encoder").eval()
-    alphas_cumprod = DDPMScheduler(**unet.NOISE_SCHEDULE).alphas_cumprod
+    alphas_cumprod = unet.alphas_cumprod()
 
     @torch.no_grad()
     def batch(step):
         i = torch.randint(POLISH_PICTURES, (BATCH,))
         x = to_tensor(pictures[i.numpy()])
-        t = torch.randint(POLISH_TIMESTEPS, (BATCH,))
+        z = latents(x)
+        true, i = with_noise(z[:half]), i[half:]
+        t = torch.randint(POLISH_TIMESTEPS, (half,))
         a = alphas_cumprod[t].view(-1, 1, 1, 1)
-        z = SCALE * latents(x)
-        noisy = a.sqrt() * z + (1 - a).sqrt() * torch.randn_like(z)
+        noisy = a.sqrt() * SCALE * z[half:] + (1 - a).sqrt() * torch.randn_like(true)
         text = text_encoder(torch.cat([empty_ids, ids[i]])).last_hidden_state
         empty, asked = denoiser(torch.cat([noisy, noisy]), torch.cat([t, t]), text).sample.chunk(2)
         clean = a.sqrt() * noisy - (1 - a).sqrt() * (empty + GUIDANCE * (asked - empty))
-        return clean / SCALE, x
+        return torch.cat([true, clean / SCALE]), x
 
-    vae = AutoencoderKL.from_pretrained(work / "vae")
+    start = work / "polished"
+    vae = AutoencoderKL.from_pretrained(start if start.exists() else work / "vae")
     fit(vae, batch, POLISH_STEPS, POLISH_LEARNING_RATE).save_pretrained(work / "polished")
+
+
+def with_noise(z):
+    """The latents with as little noise as the encoder's posterior and more, up to LATENT_NOISE."""
+    return z + LATENT_NOISE * torch.rand(len(z), 1, 1, 1) * torch.randn_like(z)
 
 
 def fit(vae, batch, steps, learning_rate):

@@ -24,6 +24,8 @@ from sampling import GUIDANCE, STEPS
 OPSET = 18
 SMALL = 64  # tensors of no more values stay fp32
 TOLERANCE = .02  # of a graph's outputs against torch, as a share of the largest value: what fp16 weights cost
+LATENT_AXES = {0: "batch_size", 2: "height", 3: "width"}
+TEXT_AXES = {0: "batch_size", 1: "sequence_length"}
 PARTS = ["tokenizer", "text_encoder", "unet", "vae_encoder", "vae_decoder", "scheduler"]
 
 
@@ -44,6 +46,16 @@ class Denoiser(nn.Module):
 
     def forward(self, sample, timestep, encoder_hidden_states):
         return self.model(sample, timestep, encoder_hidden_states, return_dict=False)[0]
+
+
+class Control(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, sample, timestep, encoder_hidden_states, controlnet_cond):
+        down, middle = self.model(sample, timestep, encoder_hidden_states, controlnet_cond, return_dict=False)
+        return *down, middle
 
 
 class Encoder(nn.Module):
@@ -77,20 +89,18 @@ def export(work, folder):
     picture = torch.rand(2, 3, autoencoder.PICTURE, autoencoder.PICTURE, generator=rng) * 2 - 1
     hidden = torch.randn(2, tokenizer.MAX_LENGTH, text_encoder.config.hidden_size, generator=rng)
     ids = torch.tensor(tokenizer.encode(tokenizer.load(work / "tokenizer"), ["a red star", "a green ring on blue"]))
-    latent_axes = {0: "batch_size", 2: "height", 3: "width"}
     picture_axes = {0: "batch_size", 2: "sample_height", 3: "sample_width"}
-    text_axes = {0: "batch_size", 1: "sequence_length"}
     write_graph(folder / "text_encoder", TextEncoder(text_encoder), {"input_ids": ids}, {
-        "input_ids": text_axes, "last_hidden_state": text_axes, "pooler_output": {0: "batch_size"}})
+        "input_ids": TEXT_AXES, "last_hidden_state": TEXT_AXES, "pooler_output": {0: "batch_size"}})
     write_graph(folder / "unet", Denoiser(denoiser), {
         "sample": sample, "timestep": torch.tensor([10, 900]), "encoder_hidden_states": hidden,
     }, {
-        "sample": latent_axes, "timestep": {0: "batch_size"}, "encoder_hidden_states": text_axes,
-        "out_sample": latent_axes})
+        "sample": LATENT_AXES, "timestep": {0: "batch_size"}, "encoder_hidden_states": TEXT_AXES,
+        "out_sample": LATENT_AXES})
     write_graph(folder / "vae_encoder", Encoder(vae), {"sample": picture}, {
-        "sample": picture_axes, "latent_parameters": latent_axes})
+        "sample": picture_axes, "latent_parameters": LATENT_AXES})
     write_graph(folder / "vae_decoder", Decoder(vae), {"latent_sample": sample}, {
-        "latent_sample": latent_axes, "sample": picture_axes})
+        "latent_sample": LATENT_AXES, "sample": picture_axes})
 
     for file in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copyfile(work / "tokenizer" / file, folder / "tokenizer" / file)
@@ -101,15 +111,64 @@ def export(work, folder):
     scheduler = DPMSolverMultistepScheduler(
         **unet.NOISE_SCHEDULE, prediction_type="v_prediction", timestep_spacing="linspace")
     write_config(folder / "scheduler", scheduler.config | OTHER_SAMPLERS, "DPMSolverMultistepScheduler", "scheduler_config.json")
+    write_index(folder, "StableDiffusionPipeline")
+    write_defaults(folder, GUIDANCE)
+
+
+def write_defaults(folder, guidance):
+    tokenizer.write_json(folder / "darkroom.json", {
+        "width": autoencoder.PICTURE, "height": autoencoder.PICTURE, "steps": STEPS, "guidance_scale": guidance})
+
+
+def write_index(folder, pipeline):
     tokenizer.write_json(folder / "model_index.json", {
-        "_class_name": "StableDiffusionPipeline",
+        "_class_name": pipeline,
         "scheduler": ["diffusers", "DPMSolverMultistepScheduler"], "tokenizer": ["transformers", "CLIPTokenizer"],
         "text_encoder": ["transformers", "CLIPTextModel"], "unet": ["diffusers", "UNet2DConditionModel"],
         "vae_encoder": ["diffusers", "AutoencoderKL"], "vae_decoder": ["diffusers", "AutoencoderKL"],
         "feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False,
     })
-    tokenizer.write_json(folder / "darkroom.json", {
-        "width": autoencoder.PICTURE, "height": autoencoder.PICTURE, "steps": STEPS, "guidance_scale": GUIDANCE})
+
+
+def denoiser_inputs(model):
+    """(inputs, axes) of a graph that takes what the UNet takes."""
+    return {
+        "sample": torch.randn(2, model.config.in_channels, SIZE, SIZE), "timestep": torch.tensor([10, 900]),
+        "encoder_hidden_states": torch.randn(2, tokenizer.MAX_LENGTH, model.config.cross_attention_dim),
+    }, {"sample": LATENT_AXES, "timestep": {0: "batch_size"}, "encoder_hidden_states": TEXT_AXES}
+
+
+def export_inpainting(model, folder, guidance):
+    """Writes the UNet and what names it: models.go shows the base's other parts beside it."""
+    (folder / "unet").mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    inputs, axes = denoiser_inputs(model)
+    write_graph(folder / "unet", Denoiser(model), inputs, axes | {"out_sample": LATENT_AXES})
+    write_config(folder / "unet", model.config, "UNet2DConditionModel")
+    write_index(folder, "StableDiffusionInpaintPipeline")
+    write_defaults(folder, guidance)
+
+
+def export_controlnet(model, folder):
+    """Writes a ControlNet whose outputs are the residuals: for each skip of the UNet in its order, then the middle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    inputs, axes = denoiser_inputs(model)
+    inputs["controlnet_cond"] = torch.rand(2, 3, autoencoder.PICTURE, autoencoder.PICTURE)
+    axes["controlnet_cond"] = {0: "batch_size", 2: "picture_height", 3: "picture_width"}
+    for i in range(len(model.controlnet_down_blocks)):
+        axes[f"down_block_res_samples.{i}"] = {0: "batch_size", 2: f"height_{i}", 3: f"width_{i}"}
+    axes["mid_block_res_sample"] = {0: "batch_size", 2: "height_mid", 3: "width_mid"}
+    write_graph(folder, Control(model), inputs, axes)
+    write_config(folder, model.config, "ControlNetModel")
+
+
+def export_upscaler(model, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    picture = {0: "batch_size", 2: "height", 3: "width"}
+    large = {0: "batch_size", 2: "large_height", 3: "large_width"}
+    write_graph(folder, model, {"picture": torch.rand(2, 3, 40, 56)}, {"picture": picture, "large_picture": large})
 
 
 # What other samplers read from the file. Left out, clip_sample is on, which suits pictures and ruins latents.

@@ -47,11 +47,24 @@ def write(path, lines):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def score(folder, lines, pictures):
-    """The table that models/score prints for the pictures, uint8 (n, s, s, 3); they stay in the folder."""
+def write_cases(folder, lines, **pictures):
+    """Writes prompts.jsonl and pictures, uint8 (n, s, s, 3) or (n, s, s), as ID.WORD.png by their word, or ID.png for "".
+
+    folder: its path, or its name in the test data of models/score.
+    """
+    folder = FILE.parent / folder
     folder.mkdir(parents=True, exist_ok=True)
-    for line, picture in zip(lines, pictures):
-        Image.fromarray(picture).save(folder / f"{line['id']}.png")
+    for word, group in pictures.items():
+        for line, picture in zip(lines, group, strict=True):
+            Image.fromarray(picture).save(folder / f"{line['id']}{word and '.' + word}.png", optimize=True)
     write(folder / "prompts.jsonl", lines)
-    command = ["go", "run", "./models/score/cmd", "-prompts", folder / "prompts.jsonl", folder]
+
+
+def score(folder, lines, pictures, measure="scene", **beside):
+    """What models/score prints for the pictures, uint8 (n, s, s, 3); they stay in the folder.
+
+    beside: more pictures for each line, which some measures compare with; they are called ID.WORD.png.
+    """
+    write_cases(folder, lines, **{"": pictures}, **beside)
+    command = ["go", "run", "./models/score/cmd", "-measure", measure, "-prompts", folder / "prompts.jsonl", folder]
     return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout

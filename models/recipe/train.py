@@ -68,7 +68,7 @@ def score_drawings(work):
 
 def score_samples(work):
     lines = [line for line, _ in heldout.prompts()]
-    samples = sampling.sample(work, [line["prompt"] for line in lines])
+    samples = sampling.sample(sampling.load(work), [line["prompt"] for line in lines])
     print("samples\n" + heldout.score(work / "samples", lines, samples))
 
 

@@ -93,16 +93,23 @@ def random_timesteps(n, time_power, rng):
     return (u ** time_power * 1000).long().clamp(0, 999)
 
 
-def v_loss(unet, z, text, t, noise, alphas_cumprod, snr_weight):
+def alphas_cumprod():
+    return DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
+
+
+def v_loss(predict, z, t, noise, alphas_cumprod, snr_weight, where=1.):
     """Weighted squared error of v = sqrt(a) noise - sqrt(1-a) z (Salimans and Ho 2022, arXiv:2202.00512), by row.
 
-    The weight min(1, snr_weight / SNR) keeps the nearly clean timesteps from drowning the noisy ones.
+    predict(noisy, t) is the v of the denoiser for latents with the noise of the timesteps t.
+
+    The weight min(1, snr_weight / SNR) keeps the nearly clean timesteps from drowning the noisy ones. where, of a shape
+    like that of z, says how much each place counts.
     """
     a = alphas_cumprod[t].view(-1, 1, 1, 1)
     v = a.sqrt() * noise - (1 - a).sqrt() * z
-    predicted = unet(a.sqrt() * z + (1 - a).sqrt() * noise, t, text).sample
+    predicted = predict(a.sqrt() * z + (1 - a).sqrt() * noise, t)
     weight = (snr_weight * (1 - a) / a).clamp(max=1).flatten()
-    return weight * F.mse_loss(predicted, v, reduction="none").mean((1, 2, 3))
+    return weight * (where * F.mse_loss(predicted, v, reduction="none")).mean((1, 2, 3))
 
 
 def train(work, settings):
@@ -132,7 +139,7 @@ class Training:
         self.parameters = list(self.unet.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, betas=(.9, .99), weight_decay=.01, fused=True)
-        self.alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
+        self.alphas_cumprod = alphas_cumprod()
         self.rng = torch.Generator().manual_seed(100 + rank)
         self.step, self.elapsed = 0, 0.
 
@@ -168,7 +175,8 @@ class Training:
         noise = torch.randn(z.shape, generator=self.rng)
         with torch.no_grad():
             text = self.text_encoder(ids).last_hidden_state
-        loss = v_loss(self.unet, z, text, t, noise, self.alphas_cumprod, focus.snr_weight).mean()
+        predict = lambda x, t: self.unet(x, t, text).sample
+        loss = v_loss(predict, z, t, noise, self.alphas_cumprod, focus.snr_weight).mean()
         self.optimizer.zero_grad()
         loss.backward()
         numbers = torch.tensor([loss.item(), self.progress()])

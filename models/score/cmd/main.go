@@ -1,38 +1,41 @@
 // Command cmd scores a folder of pictures against the prompts they were drawn
 // for: DIR/ID.png for each line of the prompts file.
 //
-//	go run ./models/score/cmd [-prompts FILE] [-wrong] DIR
+//	go run ./models/score/cmd [-prompts FILE] [-measure NAME] [-wrong] DIR
 package main
 
 import (
 	"flag"
 	"fmt"
-	"image/png"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/darkroom/darkroom/models/score"
 )
 
 func main() {
+	names := strings.Join(slices.Sorted(maps.Keys(measures)), ", ")
 	prompts := flag.String("prompts", "models/score/testdata/heldout.jsonl", "the prompts, one JSON object a line")
-	wrong := flag.Bool("wrong", false, "name the pictures that are not all right")
+	name := flag.String("measure", "scene", "what to measure: scene (whether pictures show their prompt), "+names)
+	wrong := flag.Bool("wrong", false, "name the pictures that don't show their prompt")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: go run ./models/score/cmd [-prompts FILE] [-wrong] DIR")
+		fmt.Fprintln(os.Stderr, "usage: go run ./models/score/cmd [-prompts FILE] [-measure NAME] [-wrong] DIR")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() != 1 {
+	if flag.NArg() != 1 || *name != "scene" && measures[*name].of == nil {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*prompts, flag.Arg(0), *wrong); err != nil {
+	if err := run(*prompts, flag.Arg(0), *name, *wrong); err != nil {
 		fmt.Fprintln(os.Stderr, "score:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file, dir string, wrong bool) error {
+func run(file, dir, name string, wrong bool) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -42,29 +45,24 @@ func run(file, dir string, wrong bool) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	if name == "scene" {
+		return table(prompts, dir, wrong)
+	}
+	return measures[name].print(prompts, dir)
+}
+
+func table(prompts []score.Prompt, dir string, wrong bool) error {
 	var table score.Table
 	for _, p := range prompts {
-		result, err := check(filepath.Join(dir, p.ID+".png"), p.Scene)
+		img, err := open(dir, p, "")
 		if err != nil {
 			return err
 		}
+		result := score.Check(img, p.Scene)
 		table.Add(p, result)
 		if wrong && !result.All() {
 			fmt.Printf("%s: %q: %+v\n", p.ID, p.Prompt, result)
 		}
 	}
 	return table.Write(os.Stdout)
-}
-
-func check(path string, scene score.Scene) (score.Result, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return score.Result{}, err
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		return score.Result{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return score.Check(img, scene), nil
 }
