@@ -5,10 +5,8 @@
 package producer
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/producer/batch"
@@ -16,8 +14,9 @@ import (
 )
 
 // Models says what must be known of models to check their jobs. It is asked
-// once for each name that a batch holds. An error says, in a few words, what
-// is wrong with the name, such as: unknown name `hause`, did you mean `house`?
+// once for each name that a batch holds, for several names at the same time. An
+// error says, in a few words, what is wrong with the name, such as: unknown name
+// `hause`, did you mean `house`?
 type Models interface {
 	Model(ref string) (job.Model, error)
 }
@@ -29,6 +28,8 @@ type Config struct {
 	Seed     uint64 // of the batch: a line without a seed has this plus its index
 	Darkroom string // the version that goes into batch.json
 	Models   Models
+	Queue    string // that consumers of the batch serve; empty: its render's own
+	Folder   string // the batch file's, in which lines' pictures are looked for; empty: lines have none
 	TempDir  string // where the manifest lies until it is in the store; empty: os.TempDir
 }
 
@@ -40,54 +41,53 @@ type Manifest struct {
 	Lines    int    // after expansion
 	Seed     uint64
 	Darkroom string
+	Queue    string // empty: its render's own
 
-	spool *spool
+	spool  *spool
+	inputs *inputs
 }
 
-// Close removes the temporary file.
-func (m *Manifest) Close() error { return m.spool.close() }
+// Close removes the temporary files.
+func (m *Manifest) Close() error { return errors.Join(m.spool.close(), m.inputs.close()) }
 
-// Put brings the manifest into the store, and opens the batch: batch.json is
-// written last. Cut off anywhere, it may be called again. A batch of the name
-// that is there already is brought to these lines; pictures of lines that
-// stand as they were, at the same index, are kept.
+// Put brings the manifest and its pictures into the store, and opens the batch:
+// batch.json is written last. Cut off anywhere, it may be called again. A batch
+// of the name that is there already is brought to these lines; pictures of lines
+// that stand as they were, at the same index, are kept.
 func (m *Manifest) Put(ctx context.Context, store storage.Store) (batch.Batch, error) {
-	b := batch.Batch{Name: m.Name, Manifest: m.Digest, Lines: m.Lines, Seed: m.Seed, Darkroom: m.Darkroom}
-	there, err := batch.Open(ctx, store, m.Name)
-	switch {
-	case err == nil:
-		b.Folders = there.Folders
-	case errors.Is(err, storage.ErrNotFound):
-		b.Folders = b.Shards() > 1
-	default:
+	b := batch.Batch{Name: m.Name, Manifest: m.Digest, Lines: m.Lines, Seed: m.Seed, Darkroom: m.Darkroom, Queue: m.Queue}
+	b, stands, err := b.Settle(ctx, store)
+	if err != nil {
 		return b, err
 	}
-	for shard := range b.Shards() {
-		if err := m.putShard(ctx, store, b, shard); err != nil {
-			return b, fmt.Errorf("putting the manifest: %w", err)
-		}
+	if err := m.putLines(ctx, store, b); err != nil {
+		return b, err
 	}
-	if b == there {
+	if stands {
 		return b, b.Reopen(ctx, store)
 	}
 	return b, b.Save(ctx, store)
 }
 
-// putShard puts a shard where it isn't, and holds what is there, under the
-// digest's name, against it: somebody may have had a hand in it.
-func (m *Manifest) putShard(ctx context.Context, store storage.Store, b batch.Batch, shard int) error {
-	data, err := m.spool.readShard(shard)
-	if err != nil {
+// PutSchedule brings the manifest and its pictures into the store for all slots
+// of a schedule, and saves the schedule, whose name, times and template are the
+// caller's. Cut off anywhere, it may be called again. It returns what stands:
+// see [batch.Schedule.Save].
+func (m *Manifest) PutSchedule(ctx context.Context, store storage.Store, s batch.Schedule) (batch.Schedule, error) {
+	s.Manifest, s.Lines, s.Seed, s.Darkroom, s.Queue = m.Digest, m.Lines, m.Seed, m.Darkroom, m.Queue
+	if err := s.Check(); err != nil {
+		return s, err
+	}
+	if err := m.putLines(ctx, store, s.Shared()); err != nil {
+		return s, err
+	}
+	return s.Save(ctx, store)
+}
+
+// putLines puts the pictures and the shards.
+func (m *Manifest) putLines(ctx context.Context, store storage.Store, b batch.Batch) error {
+	if err := m.inputs.put(ctx, store); err != nil {
 		return err
 	}
-	name := b.ShardName(shard)
-	err = store.PutIfAbsent(ctx, name, data)
-	if !errors.Is(err, storage.ErrExists) {
-		return err
-	}
-	there, err := store.Get(ctx, name)
-	if err == nil && !bytes.Equal(there, data) {
-		err = fmt.Errorf("%s is not what its digest says: delete it, and it is put there anew", name)
-	}
-	return err
+	return b.PutManifest(ctx, store, m.spool.readShard)
 }

@@ -29,7 +29,11 @@ func Read(ctx context.Context, in io.Reader, cfg Config) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeping the manifest for now: %w", err)
 	}
-	m := &Manifest{Name: cfg.Name, Seed: cfg.Seed, Darkroom: cfg.Darkroom, spool: spool}
+	inputs, err := openInputs(cfg.Folder, cfg.TempDir)
+	if err != nil {
+		return nil, errors.Join(err, spool.close())
+	}
+	m := &Manifest{Name: cfg.Name, Seed: cfg.Seed, Darkroom: cfg.Darkroom, Queue: cfg.Queue, spool: spool, inputs: inputs}
 	if err := m.read(ctx, in, cfg); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -58,7 +62,7 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 			cancel(fmt.Errorf("reading %s: %w", cfg.Source, err))
 		}
 	}()
-	checker := checker{models: cfg.Models, known: map[string]func() (job.Model, error){}, seed: cfg.Seed}
+	checker := checker{models: cfg.Models, inputs: m.inputs, known: map[string]func() (job.Model, error){}, seed: cfg.Seed}
 	var checking sync.WaitGroup
 	for range workers {
 		checking.Go(func() {
@@ -130,6 +134,7 @@ func (m *Manifest) gather(ctx context.Context, order <-chan *chunk) (bad BadBatc
 // checker decodes, resolves and expands lines, from several goroutines.
 type checker struct {
 	models Models
+	inputs *inputs
 	seed   uint64
 	mu     sync.Mutex
 	known  map[string]func() (job.Model, error)
@@ -164,11 +169,10 @@ func (k *checker) check(ctx context.Context, c *chunk) {
 			spec, faults = job.Spec{}, job.Faults{{What: fmt.Sprintf("a line of %d bytes", line.length), Want: "want at most 1 MiB"}}
 		}
 		if spec.Model != "" { // also beside faults: all of them are told at once
-			model, more := k.model(spec.Model)
-			if more == nil {
-				spec, more = spec.Resolve(model)
-			}
-			faults = append(faults, more...)
+			var unfound, more job.Faults
+			spec, unfound = spec.Locate(k.inputs.find)
+			spec, more = spec.Resolve(k.model)
+			faults = append(append(faults, unfound...), more...)
 		}
 		if faults != nil {
 			bad = append(bad, BadLine{line.number, faults})
@@ -238,7 +242,7 @@ func (k *checker) expand(ctx context.Context, out chan<- result, lines []resolve
 }
 
 // model looks a model up, once for each name.
-func (k *checker) model(ref string) (job.Model, job.Faults) {
+func (k *checker) model(ref string) (job.Model, error) {
 	k.mu.Lock()
 	ask, ok := k.known[ref]
 	if !ok {
@@ -246,11 +250,7 @@ func (k *checker) model(ref string) (job.Model, job.Faults) {
 		k.known[ref] = ask
 	}
 	k.mu.Unlock()
-	model, err := ask()
-	if err != nil {
-		return model, job.Faults{{Field: "model", What: err.Error()}}
-	}
-	return model, nil
+	return ask()
 }
 
 // send and receive tell whether they did so before ctx was done, and receive

@@ -24,6 +24,7 @@ type spool struct {
 	text    *os.File // the manifest's lines
 	size    int64    // of the text
 	starts  []int64  // of the shards, in the text
+	shard   []byte   // the one that was read back last
 	lines   int
 	sum     hash.Hash
 	numbers *os.File // of the lines in the batch file: a varint each, the difference to the one before
@@ -32,8 +33,11 @@ type spool struct {
 	last       int // number
 
 	seed maphash.Seed
-	ids  [256][]uint64 // hashes of ids, by their first byte: 8 bytes an id
+	ids  [256][][]uint64 // hashes of ids, by their first byte, in blocks: 8 bytes an id, and never moved
 }
+
+// idBlock is how many hashes a block holds.
+const idBlock = 128
 
 func newSpool(in string) (*spool, error) {
 	text, err := nameless(in)
@@ -62,13 +66,15 @@ func nameless(in string) (*os.File, error) {
 	return file, nil
 }
 
-// readShard reads a shard's lines back.
+// readShard reads a shard's lines back; what it returns is good until the next
+// call.
 func (s *spool) readShard(shard int) ([]byte, error) {
 	end := s.size
 	if shard+1 < len(s.starts) {
 		end = s.starts[shard+1]
 	}
-	data := make([]byte, end-s.starts[shard])
+	s.shard = slices.Grow(s.shard[:0], int(end-s.starts[shard]))[:end-s.starts[shard]]
+	data := s.shard
 	if _, err := s.text.ReadAt(data, s.starts[shard]); err != nil {
 		return nil, fmt.Errorf("reading the manifest back: %w", err)
 	}
@@ -98,10 +104,20 @@ func (s *spool) write(r result) error {
 		s.last = e.number
 		if e.id != "" {
 			h := maphash.String(s.seed, e.id)
-			s.ids[h>>56] = append(s.ids[h>>56], h)
+			s.keep(h)
 		}
 	}
 	return nil
+}
+
+// keep keeps an id's hash.
+func (s *spool) keep(h uint64) {
+	blocks := &s.ids[h>>56]
+	if n := len(*blocks); n == 0 || len((*blocks)[n-1]) == idBlock {
+		*blocks = append(*blocks, make([]uint64, 0, idBlock))
+	}
+	last := &(*blocks)[len(*blocks)-1]
+	*last = append(*last, h)
 }
 
 // finish ends the writing.
@@ -114,6 +130,7 @@ func (s *spool) close() error { return errors.Join(s.text.Close(), s.numbers.Clo
 // look: the ids themselves are compared.
 func (s *spool) duplicates(ctx context.Context) (bad []BadLine, more int, err error) {
 	suspects, beyond := s.suspects()
+	clear(s.ids[:]) // all that grows with the batch
 	if len(suspects) == 0 {
 		return nil, 0, nil
 	}
@@ -165,7 +182,12 @@ func (s *spool) duplicates(ctx context.Context) (bad []BadLine, more int, err er
 func (s *spool) suspects() (suspects map[uint64]bool, beyond int) {
 	const most = 1000
 	suspects = make(map[uint64]bool)
-	for _, hashes := range s.ids {
+	var hashes []uint64
+	for _, blocks := range s.ids {
+		hashes = hashes[:0]
+		for _, block := range blocks {
+			hashes = append(hashes, block...)
+		}
 		slices.Sort(hashes)
 		for i := 1; i < len(hashes); i++ {
 			switch h := hashes[i]; {
