@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/darkroom/darkroom/pipeline/imaging"
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/storage"
 )
@@ -96,7 +97,7 @@ func (c Commit) Fail(ctx context.Context, l Line, f Failure) (*Record, error) {
 		return nil, err
 	}
 	r := newRecord(l, Failed)
-	r.Class, r.Errors, r.Attempts, r.Timing = f.Class, f.Errors[max(0, len(f.Errors)-3):], f.Attempts, f.Timing
+	r.Class, r.Errors, r.Attempts = f.Class, f.Errors[max(0, len(f.Errors)-3):], f.Attempts
 	r.Error = r.Errors[len(r.Errors)-1]
 	return c.put(ctx, l, r)
 }
@@ -152,7 +153,7 @@ func (c Commit) found(ctx context.Context, l Line) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("looking for the picture: %w", err)
 	}
-	if !whole(data, Ext(l.Spec.Format)) {
+	if !imaging.Whole(data, Ext(l.Spec.Format)) {
 		err := fmt.Errorf("%d bytes are no whole %s file", len(data), Ext(l.Spec.Format))
 		return Record{}, fmt.Errorf("a picture without a record: %w", damaged(c.Batch.PictureName(l), err, "and run again: it is rendered anew"))
 	}
@@ -164,14 +165,11 @@ func (c Commit) found(ctx context.Context, l Line) (Record, error) {
 func (c Commit) describe(l Line, data []byte) Record {
 	r := newRecord(l, Done)
 	r.picture(c.Batch.PictureName(l), data)
-	r.Width, r.Height, r.MadeWith = inspect(data)
+	r.Width, r.Height, r.MadeWith = imaging.Inspect(data)
 	if r.Width == 0 { // a latent
 		r.Width, r.Height = l.Spec.Width, l.Spec.Height
 	}
-	if name, digest, ok := strings.Cut(l.Spec.Model, "@"); ok {
-		r.Models = map[string]string{name: digest}
-	}
-	r.Attempts = 1
+	r.Models, r.Attempts = l.Spec.Models(), 1
 	return r
 }
 

@@ -14,67 +14,95 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/darkroom/darkroom/pipeline/imaging"
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/storage"
 )
 
 var (
 	seedFlag      = flag.Uint64("seed", 0, "replay the one random sequence of this seed")
-	sequencesFlag = flag.Int("sequences", 5_000, "random sequences of the commit protocol")
+	sequencesFlag = flag.Int("sequences", 100_000, "random sequences of the commit protocol")
 )
 
 // TestCommitSequences runs random sequences of events on one line: workers
 // that render, fail, lose their task to another or crash between any two calls
-// of the store, answers of the store that get lost, a reconciler, retries of
-// dead letters. However it went, once all is quiet the line has exactly one
-// picture with a record that describes it, or exactly one dead letter.
+// of the store, calls that the store refuses, answers of it that get lost, a
+// reconciler, retries of dead letters. However it went, once all is quiet the
+// line has exactly one picture with a record that describes it, or exactly one
+// dead letter.
+//
+// Those who act are coroutines, of which one runs at a time, until its next call
+// of the store: a seed alone decides what happens. The bubble around them holds
+// that nothing else goes on, and nothing by the clock.
 func TestCommitSequences(t *testing.T) {
 	if *seedFlag != 0 {
-		if err := sequence(*seedFlag, t.Logf); err != nil {
+		if err := new(stage).sequence(*seedFlag, func(event string) { t.Log(event) }); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	ends := map[string]int{}
+	var mu sync.Mutex
+	all := map[string]int{}
 	first := rand.Uint64() | 1
-	for i := range uint64(*sequencesFlag) {
-		seed := first + 2*i
-		silent := func(format string, args ...any) { ends[fmt.Sprintf(format, args...)]++ }
-		if err := sequence(seed, silent); err != nil {
-			t.Fatalf("%v\nreplay it: go test ./producer/batch -run TestCommitSequences -v -seed %d", err, seed)
+	parts := runtime.GOMAXPROCS(0)
+	t.Run("parts", func(t *testing.T) {
+		for part := range parts {
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					ends := map[string]int{}
+					stage := &stage{}
+					defer stage.close()
+					for i := part; i < *sequencesFlag && !t.Failed(); i += parts {
+						seed := first + 2*uint64(i)
+						if err := stage.sequence(seed, func(event string) { ends[event]++ }); err != nil {
+							t.Errorf("%v\nreplay it: go test ./producer/batch -run TestCommitSequences -v -seed %d", err, seed)
+						}
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					for event, n := range ends {
+						all[event] += n
+					}
+				})
+			})
 		}
-	}
+	})
 	// The sequences must be of the interesting kind, too.
 	for _, event := range []string{
-		"end: done", "end: failed", "crash", "lost answer", "put picture: already there", "put record: already there",
+		"end: done", "end: failed", "crash", "refused", "lost answer", "put picture: already there", "put record: already there",
 		"delete record", "retry took back a dead letter", "described another's picture", "worker lost its task",
 	} {
-		if ends[event] < *sequencesFlag/1000 {
-			t.Errorf("%q came %d times in %d sequences", event, ends[event], *sequencesFlag)
+		if all[event] < *sequencesFlag/1000 {
+			t.Errorf("%q came %d times in %d sequences", event, all[event], *sequencesFlag)
 		}
 	}
-	t.Logf("%v", ends)
+	t.Logf("%v", all)
 }
 
 // sequence plays one sequence and checks how it ends.
-func sequence(seed uint64, logf func(string, ...any)) error {
+func (st *stage) sequence(seed uint64, log func(event string)) error {
 	r := rand.New(rand.NewPCG(seed, 0))
-	w := &world{random: r, logf: logf, queued: true}
+	w := &world{stage: st, random: r, log: log, queued: true}
 	w.batch = Batch{Name: "b", Manifest: strings.Repeat("0", 64), Lines: 1}
 	w.line = testLine
 
 	for range 4 + r.IntN(40) {
 		switch n := r.IntN(20); {
 		case n == 0 && len(w.actors) < 4:
-			w.spawn("reconciler", w.reconciler)
+			w.spawn(w.reconciler)
 		case n == 1 && len(w.actors) < 4:
-			w.spawn("retry", w.retry)
+			w.spawn(w.retry)
 		case n <= 4 && len(w.actors) < 4 && w.queued: // a task that runs may be given out again
-			w.spawn("worker", w.worker)
+			w.spawn(w.worker)
 		case n == 5 && len(w.actors) > 0:
 			w.crash(r.IntN(len(w.actors)))
 		case len(w.actors) > 0:
@@ -90,10 +118,10 @@ func sequence(seed uint64, logf func(string, ...any)) error {
 	}
 	w.calm = true
 	for range 2 { // a reconciler looks; what has no record is rendered; a reconciler looks
-		w.spawn("reconciler", w.reconciler)
+		w.spawn(w.reconciler)
 		w.finish()
 		if w.queued {
-			w.spawn("worker", w.worker)
+			w.spawn(w.worker)
 			w.finish()
 		}
 	}
@@ -104,7 +132,7 @@ func sequence(seed uint64, logf func(string, ...any)) error {
 var testLine = func() Line {
 	spec, faults := job.Decode([]byte(`{"id":"x","prompt":"a circle","seed":7,"labels":{"a":1}}`))
 	if faults == nil {
-		spec, faults = spec.Resolve(testModel)
+		spec, faults = spec.Resolve(func(string) (job.Model, error) { return testModel, nil })
 	}
 	if faults != nil {
 		panic(faults)
@@ -120,8 +148,9 @@ var testModel = job.Model{
 // world is a store, a queue of one task, and those who work on it, one call of
 // the store at a time.
 type world struct {
+	stage  *stage
 	random *rand.Rand
-	logf   func(string, ...any)
+	log    func(event string)
 	memory storage.Memory
 	batch  Batch
 	line   Line
@@ -131,27 +160,50 @@ type world struct {
 	broken error // a rule of the protocol was broken
 }
 
+// actor is a coroutine that acts in one sequence after the other: to begin one
+// costs more than to act.
 type actor struct {
-	name string
-	next func() (string, bool)
-	stop func()
+	act   func(Commit)
+	store slowStore
+	next  func() (over bool, more bool)
+	stop  func()
+}
+
+// stage has the actors that have nothing to do.
+type stage struct{ idle []*actor }
+
+func (st *stage) close() {
+	for _, a := range st.idle {
+		a.stop()
+	}
 }
 
 var errCrashed = errors.New("crashed")
 
-// spawn begins an actor, which stops before each call of the store.
-func (w *world) spawn(name string, act func(Commit)) {
-	a := &actor{name: name}
-	a.next, a.stop = iter.Pull(func(yield func(string) bool) {
-		act(Commit{Store: &slowStore{world: w, yield: yield}, Batch: w.batch})
-	})
+// spawn begins an act, which stops before each call of the store.
+func (w *world) spawn(act func(Commit)) {
+	var a *actor
+	if n := len(w.stage.idle); n > 0 {
+		a, w.stage.idle = w.stage.idle[n-1], w.stage.idle[:n-1]
+	} else {
+		a = &actor{}
+		a.next, a.stop = iter.Pull(func(yield func(over bool) bool) {
+			a.store.wait = func() { yield(false) }
+			for more := true; more; more = yield(true) {
+				a.act(Commit{Store: &a.store, Batch: a.store.world.batch})
+			}
+		})
+	}
+	a.act, a.store.world, a.store.gone = act, w, false
 	w.actors = append(w.actors, a)
 }
 
 // step lets an actor make its next call.
 func (w *world) step(i int) {
-	if _, more := w.actors[i].next(); !more {
+	a := w.actors[i]
+	if over, _ := a.next(); over {
 		w.actors = slices.Delete(w.actors, i, i+1)
+		w.stage.idle = append(w.stage.idle, a)
 	}
 }
 
@@ -163,9 +215,11 @@ func (w *world) finish() {
 
 // crash ends an actor before its next call: no other call of it gets through.
 func (w *world) crash(i int) {
-	w.logf("crash")
-	w.actors[i].stop()
-	w.actors = slices.Delete(w.actors, i, i+1)
+	w.log("crash")
+	w.actors[i].store.gone = true
+	for n := len(w.actors); len(w.actors) == n; {
+		w.step(i)
+	}
 }
 
 // worker does what a consumer's handler does.
@@ -198,14 +252,14 @@ func (w *world) worker(c Commit) {
 			p := job.Picture{Data: fakePNG(madeWith), Ext: "png", Width: 8, Height: 8, MadeWith: madeWith}
 			r = again(func() (*Record, error) { return c.Done(ctx, w.line, p, 1) })
 			if r != nil && r.Status == Done && r.MadeWith.Device != device {
-				w.logf("described another's picture")
+				w.log("described another's picture")
 			}
 		case outcome < 9:
 			r = again(func() (*Record, error) {
 				return c.Fail(ctx, w.line, Failure{Class: "bad_job", Errors: []string{"no"}, Attempts: 1})
 			})
 		default:
-			w.logf("worker lost its task")
+			w.log("worker lost its task")
 			return // without having done anything: the task is given out again
 		}
 	}
@@ -229,7 +283,7 @@ func (w *world) reconciler(c Commit) {
 
 func (w *world) retry(c Commit) {
 	if was, _ := c.Retry(context.Background(), w.line); was {
-		w.logf("retry took back a dead letter")
+		w.log("retry took back a dead letter")
 		w.queued = true
 	}
 }
@@ -257,47 +311,53 @@ func (w *world) check() error {
 	case w.queued:
 		return errors.New("the task is still there")
 	case r.Status == Failed && !hasPicture && len(objects) == 1:
-		w.logf("end: failed")
+		w.log("end: failed")
 		return nil
 	case r.Status != Done || !hasPicture:
 		return fmt.Errorf("record %s, picture %v", data, hasPicture)
 	}
 	sum := sha256.Sum256(picture)
-	if _, _, madeWith := inspect(picture); r.SHA256 != hex.EncodeToString(sum[:]) || !reflect.DeepEqual(r.MadeWith, madeWith) {
+	if _, _, madeWith := imaging.Inspect(picture); r.SHA256 != hex.EncodeToString(sum[:]) || !reflect.DeepEqual(r.MadeWith, madeWith) {
 		return fmt.Errorf("record %s does not describe the picture that is there", data)
 	}
-	w.logf("end: done")
+	w.log("end: done")
 	return nil
 }
 
 // slowStore is an actor's way to the store: it waits for its turn before each
-// call, and may lose an answer.
+// call, may refuse it, and may lose the answer.
 type slowStore struct {
 	world *world
-	yield func(string) bool
-	gone  bool
+	wait  func()
+	gone  bool // its actor has crashed
 }
 
 func (s *slowStore) turn() error {
-	if s.gone = s.gone || !s.yield(""); s.gone {
+	if !s.gone {
+		s.wait()
+	}
+	switch {
+	case s.gone:
 		return errCrashed
+	case !s.world.calm && s.world.random.IntN(20) == 0:
+		s.world.log("refused")
+		return errors.New("slow down")
 	}
 	return nil
 }
 
 // answer is the store's, or that of a broken connection.
 func (s *slowStore) answer(what, name string, err error) error {
-	kind := "picture"
+	kind := " picture"
 	if strings.HasSuffix(name, ".json") {
-		kind = "record"
+		kind = " record"
 	}
 	if errors.Is(err, storage.ErrExists) {
-		s.world.logf("%s %s: already there", what, kind)
-	} else {
-		s.world.logf("%s %s", what, kind)
+		kind += ": already there"
 	}
+	s.world.log(what + kind)
 	if !s.world.calm && s.world.random.IntN(12) == 0 {
-		s.world.logf("lost answer")
+		s.world.log("lost answer")
 		return errors.New("connection reset")
 	}
 	return err

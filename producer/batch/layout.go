@@ -42,27 +42,33 @@ const (
 // and with Folders, pictures and records of shard 3 lie in <name>/00003/.
 type Batch struct {
 	Name     string `json:"-"`
-	Manifest string `json:"manifest"` // SHA-256 over the shards, 64 hex digits
-	Lines    int    `json:"lines"`    // after expansion
-	Seed     uint64 `json:"seed"`     // of the batch; a line without a seed has this plus its index
-	Folders  bool   `json:"folders"`  // a folder per shard; stays as it was when the batch was first opened, so that pictures keep their names
-	Darkroom string `json:"darkroom"` // the version that wrote it
+	Manifest string `json:"manifest"`        // SHA-256 over the shards, 64 hex digits
+	Lines    int    `json:"lines"`           // after expansion
+	Seed     uint64 `json:"seed"`            // of the batch; a line without a seed has this plus its index
+	Folders  bool   `json:"folders"`         // a folder per shard; stays as it was when the batch was first opened, so that pictures keep their names
+	Darkroom string `json:"darkroom"`        // the version that wrote it
+	Queue    string `json:"queue,omitempty"` // whose consumers work on it and look after it; empty: a render does, in one process
 }
 
 // CheckName says what is wrong with a batch's name.
 func CheckName(name string) error {
-	ok := len(name) >= 1 && len(name) <= 100 && name[0] != '.'
-	for _, c := range []byte(name) {
-		ok = ok && ('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
-	}
-	if !ok || reserved[name] {
-		return fmt.Errorf("batch name %q: want 1 to 100 of A-Z a-z 0-9 . _ -, no dot in front, and none of inputs, checkpoints and models", name)
+	if !wellFormed(name) || reserved[name] {
+		return fmt.Errorf("batch name %q: want 1 to 100 of A-Z a-z 0-9 . _ -, no dot in front, and none of inputs, checkpoints, models and schedules", name)
 	}
 	return nil
 }
 
+// wellFormed tells whether a name is fit for a batch or a queue.
+func wellFormed(name string) bool {
+	ok := len(name) >= 1 && len(name) <= 100 && name[0] != '.'
+	for _, c := range []byte(name) {
+		ok = ok && ('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	return ok
+}
+
 // reserved are the store's other folders.
-var reserved = map[string]bool{"inputs": true, "checkpoints": true, "models": true}
+var reserved = map[string]bool{"inputs": true, "checkpoints": true, "models": true, "schedules": true}
 
 // Open reads batch.json. The error is [storage.ErrNotFound] where there is no
 // batch of that name.
@@ -87,7 +93,7 @@ func Open(ctx context.Context, store storage.Store, name string) (Batch, error) 
 
 // Reopen takes back the marks of an earlier end: done and cancelled.
 func (b Batch) Reopen(ctx context.Context, store storage.Store) error {
-	for _, mark := range []string{b.DoneName(), b.CancelledName()} {
+	for _, mark := range []string{b.DoneName(), b.cancelledName()} {
 		if err := store.Delete(ctx, mark); err != nil {
 			return fmt.Errorf("opening batch %s again: %w", b.Name, err)
 		}
@@ -97,11 +103,8 @@ func (b Batch) Reopen(ctx context.Context, store storage.Store) error {
 
 // Save writes batch.json, which opens the batch: its manifest must be in the
 // store. From now on tasks of another manifest of this batch are dropped. The
-// marks of an earlier end go first.
+// marks of an earlier end go last: cut off before, what was cancelled stays so.
 func (b Batch) Save(ctx context.Context, store storage.Store) error {
-	if err := b.Reopen(ctx, store); err != nil {
-		return err
-	}
 	data, err := json.Marshal(b)
 	if err == nil {
 		err = store.Put(ctx, b.file(), append(data, '\n'))
@@ -109,15 +112,17 @@ func (b Batch) Save(ctx context.Context, store storage.Store) error {
 	if err != nil {
 		return fmt.Errorf("saving batch %s: %w", b.Name, err)
 	}
-	return nil
+	return b.Reopen(ctx, store)
 }
 
-// Finish writes done.json: every line has its record.
+// Finish writes done.json: every line has its record. Where the batch is on a
+// queue, [Queue.Finish] does.
 func (b Batch) Finish(ctx context.Context, store storage.Store, c Counts) error {
-	data, err := json.Marshal(struct {
-		Manifest string `json:"manifest"`
-		Counts
-	}{b.Manifest, c})
+	return b.finish(ctx, store, ending{Manifest: b.Manifest, Counts: c})
+}
+
+func (b Batch) finish(ctx context.Context, store storage.Store, e ending) error {
+	data, err := json.Marshal(e)
 	if err == nil {
 		err = store.Put(ctx, b.DoneName(), append(data, '\n'))
 	}
@@ -132,8 +137,8 @@ func (b Batch) file() string { return b.Name + "/batch.json" }
 // DoneName is the mark that every line has its record.
 func (b Batch) DoneName() string { return b.Name + "/done.json" }
 
-// CancelledName is the mark that no line is to be begun any more.
-func (b Batch) CancelledName() string { return b.Name + "/cancelled.json" }
+// cancelledName is the mark that no line is to be begun any more.
+func (b Batch) cancelledName() string { return b.Name + "/cancelled.json" }
 
 // Shards is the number of the manifest's shards.
 func (b Batch) Shards() int { return (b.Lines + ShardLines - 1) / ShardLines }
@@ -156,6 +161,7 @@ type Line struct {
 	Index int // 0-based, after expansion
 	Key   job.Key
 	Spec  job.Spec // resolved
+	Fault error    // why this program can't read the line; nil, but where another version or a broken disk wrote it
 }
 
 // PictureName is the name of a line's picture.

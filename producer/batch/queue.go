@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -21,23 +19,32 @@ import (
 type Queue struct {
 	name      string
 	where     string // for messages: no password
-	options   *redis.Options
-	redis     *redis.Client
+	server    server
+	redis     redis.UniversalClient
 	tasks     *asynq.Client
 	inspector *asynq.Inspector
 	writers   int // goroutines that enqueue
 
+	shared bool                 // the connections are another Queue's, see At
 	inside *miniredis.Miniredis // nil where Redis is a server
 	stop   chan struct{}
 	ticked chan struct{}
 }
 
-// OpenQueue opens the queue of a name, [A-Za-z0-9._-]+, in the Redis of a URL:
-// redis://, rediss:// or unix://. An empty URL means a Redis inside of the
-// process, which is gone with it. No error names the URL's password.
+// OpenQueue opens the queue of a name (see [CheckQueue]) in the Redis of a URL:
+//
+//	redis://[user:password@]host[:port][/database]
+//	rediss://...                     with TLS
+//	rediss://...?ca=ca.pem&cert=client.pem&key=client.key
+//	unix://[user:password@]/path/to/socket[?db=1]
+//	redis://host:port,host:port      a cluster, from any of its nodes
+//	redis+cluster://host:port        the same, from one node
+//
+// An empty URL means a Redis inside of the process, which is gone with it. No
+// error names the URL's password.
 func OpenQueue(ctx context.Context, rawURL, name string) (*Queue, error) {
-	if err := CheckName(name); err != nil {
-		return nil, fmt.Errorf("queue name %q: want A-Z a-z 0-9 . _ -", name)
+	if err := CheckQueue(name); err != nil {
+		return nil, err
 	}
 	q := &Queue{name: name, writers: 16}
 	if rawURL == "" {
@@ -45,14 +52,13 @@ func OpenQueue(ctx context.Context, rawURL, name string) (*Queue, error) {
 			return nil, err
 		}
 	} else {
-		options, err := parseURL(rawURL)
-		if err != nil {
+		var err error
+		if q.server, err = parseURL(rawURL); err != nil {
 			return nil, err
 		}
-		q.options, q.where = options, options.Addr
+		q.where = q.server.where()
 	}
-	quietRedis()
-	q.redis = redis.NewClient(q.options)
+	q.redis = q.server.connect(nil)
 	q.tasks = asynq.NewClientFromRedisClient(q.redis)
 	q.inspector = asynq.NewInspectorFromRedisClient(q.redis)
 	if err := q.Ping(ctx); err != nil {
@@ -60,38 +66,6 @@ func OpenQueue(ctx context.Context, rawURL, name string) (*Queue, error) {
 		return nil, err
 	}
 	return q, nil
-}
-
-// quietRedis sends what the Redis client would print on stderr to the log.
-// Errors come back from its calls as well.
-var quietRedis = sync.OnceFunc(func() { redis.SetLogger(redisLog{}) })
-
-type redisLog struct{}
-
-func (redisLog) Printf(ctx context.Context, format string, args ...any) {
-	slog.DebugContext(ctx, fmt.Sprintf(format, args...))
-}
-
-// CheckURL says what is wrong with the URL of a Redis, without reaching it.
-func CheckURL(rawURL string) error {
-	if rawURL == "" {
-		return nil
-	}
-	_, err := parseURL(rawURL)
-	return err
-}
-
-func parseURL(rawURL string) (*redis.Options, error) {
-	const want = "want redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path/to/socket"
-	u, err := url.Parse(rawURL)
-	if err != nil { // it would quote the password
-		return nil, errors.New("the Redis URL can't be read: " + want)
-	}
-	options, err := redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("the Redis URL %s: %s", u.Redacted(), want)
-	}
-	return options, nil
 }
 
 // startInside starts a Redis in the process. It listens on the loopback
@@ -105,7 +79,7 @@ func (q *Queue) startInside() error {
 	}
 	q.writers = 2 // it runs one command at a time, and slower with more clients
 	q.where = "inside of the process"
-	q.options = &redis.Options{Addr: q.inside.Addr(), Password: password}
+	q.server.options = redis.Options{Addr: q.inside.Addr(), Password: password}
 	q.stop, q.ticked = make(chan struct{}), make(chan struct{})
 	go func() { // its time to live stands still by itself
 		defer close(q.ticked)
@@ -123,8 +97,30 @@ func (q *Queue) startInside() error {
 	return nil
 }
 
+// CheckQueue says what is wrong with a queue's name.
+func CheckQueue(name string) error {
+	if !wellFormed(name) {
+		return fmt.Errorf("queue name %q: want 1 to 100 of A-Z a-z 0-9 . _ -, and no dot in front", name)
+	}
+	return nil
+}
+
+// At returns the queue of another name in the same Redis. It shares q's
+// connections, and ends with q.
+func (q *Queue) At(name string) (*Queue, error) {
+	if err := CheckQueue(name); err != nil {
+		return nil, err
+	}
+	other := *q
+	other.name, other.shared = name, true
+	return &other, nil
+}
+
 // Close closes the connections; a Redis inside of the process is gone.
 func (q *Queue) Close() error {
+	if q.shared {
+		return nil
+	}
 	err := q.redis.Close()
 	if q.inside != nil {
 		close(q.stop)
@@ -140,9 +136,15 @@ func (q *Queue) Name() string { return q.name }
 // Where names the Redis for messages, without a password.
 func (q *Queue) Where() string { return q.where }
 
-// Options are those of a new connection of its own to the same Redis.
+// Connect makes connections of their own to the same Redis, which the caller
+// closes. change, unless it is nil, may change how they are used.
+func (q *Queue) Connect(change func(*redis.Options)) redis.UniversalClient {
+	return q.server.connect(change)
+}
+
+// Options are those of a connection to the same Redis, which is no cluster.
 func (q *Queue) Options() *redis.Options {
-	options := *q.options
+	options := q.server.options
 	return &options
 }
 
@@ -156,6 +158,30 @@ func (q *Queue) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Skew is how far this machine's clock is ahead of Redis's; negative where it
+// is behind. Half of the way there and back is Redis's, as far as one knows:
+// the quickest of a few tries counts.
+func (q *Queue) Skew(ctx context.Context) (time.Duration, error) {
+	node, err := q.node(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reaching Redis at %s: %w", q.where, err)
+	}
+	var skew time.Duration
+	quickest := time.Duration(math.MaxInt64)
+	for range 3 {
+		begin := time.Now()
+		there, err := node.Time(ctx).Result()
+		if err != nil {
+			return 0, fmt.Errorf("asking Redis at %s for the time: %w", q.where, err)
+		}
+		if took := time.Since(begin); took < quickest {
+			quickest = took
+			skew = begin.Add(took / 2).Sub(there)
+		}
+	}
+	return skew, nil
+}
+
 // Info tells how many tasks wait and run.
 func (q *Queue) Info() (*asynq.QueueInfo, error) {
 	info, err := q.inspector.GetQueueInfo(q.name)
@@ -164,6 +190,25 @@ func (q *Queue) Info() (*asynq.QueueInfo, error) {
 	}
 	return info, nil
 }
+
+// Depth tells how many tasks the queue has, by asynq's state.
+func (q *Queue) Depth(ctx context.Context) (map[string]int64, error) {
+	var pending, active, scheduled, retry, archived *redis.IntCmd
+	_, err := q.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		pending, active = p.LLen(ctx, q.asynq("pending")), p.LLen(ctx, q.asynq("active"))
+		scheduled, retry, archived = p.ZCard(ctx, q.asynq("scheduled")), p.ZCard(ctx, q.asynq("retry")), p.ZCard(ctx, q.asynq("archived"))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the depth of queue %s at %s: %w", q.name, q.where, err)
+	}
+	return map[string]int64{
+		"pending": pending.Val(), "active": active.Val(), "scheduled": scheduled.Val(), "retry": retry.Val(), "archived": archived.Val(),
+	}, nil
+}
+
+// Observe has a hook see all commands of the queue's connections.
+func (q *Queue) Observe(hook redis.Hook) { q.redis.AddHook(hook) }
 
 // Clear removes the queue: its tasks, whatever their state, and its bitmaps.
 // It is for who alone uses it, such as a render before it begins.
@@ -176,8 +221,12 @@ func (q *Queue) Clear(ctx context.Context) error {
 }
 
 func (q *Queue) clear(ctx context.Context) error {
+	node, err := q.node(ctx)
+	if err != nil {
+		return err
+	}
 	for _, pattern := range []string{"asynq:{" + q.name + "}:*", "darkroom:{" + q.name + "}:*"} {
-		keys := q.redis.Scan(ctx, 0, pattern, 1000).Iterator()
+		keys := node.Scan(ctx, 0, pattern, 1000).Iterator()
 		var found []string
 		for keys.Next(ctx) {
 			found = append(found, keys.Val())
@@ -197,12 +246,13 @@ func (q *Queue) clear(ctx context.Context) error {
 }
 
 // enqueue puts a task at the queue's tail, unless one of its id waits or runs.
-func (q *Queue) enqueue(ctx context.Context, kind, id string, payload []byte) error {
+func (q *Queue) enqueue(ctx context.Context, kind, id string, payload []byte, more ...asynq.Option) error {
+	options := append([]asynq.Option{asynq.TaskID(id), asynq.Queue(q.name),
+		asynq.MaxRetry(math.MaxInt32), asynq.Timeout(30 * 24 * time.Hour)}, more...)
 	for {
 		// asynq archives a task whose retries are used up without a word to
 		// us, and cancels one that takes too long: neither is to happen.
-		_, err := q.tasks.EnqueueContext(ctx, asynq.NewTask(kind, payload), asynq.TaskID(id), asynq.Queue(q.name),
-			asynq.MaxRetry(math.MaxInt32), asynq.Timeout(30*24*time.Hour))
+		_, err := q.tasks.EnqueueContext(ctx, asynq.NewTask(kind, payload), options...)
 		if err == nil {
 			return nil
 		}
@@ -211,8 +261,15 @@ func (q *Queue) enqueue(ctx context.Context, kind, id string, payload []byte) er
 		}
 		info, err := q.inspector.GetTaskInfo(q.name, id)
 		switch {
-		case errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound):
+		case errors.Is(err, asynq.ErrTaskNotFound):
 			continue // it ended just now
+		case errors.Is(err, asynq.ErrQueueNotFound):
+			// A client of asynq names its queue in Redis once: it doesn't know
+			// that Redis came back empty, and then nobody finds the task.
+			if err := q.redis.SAdd(ctx, "asynq:queues", q.name).Err(); err != nil {
+				return fmt.Errorf("naming the queue %s at %s: %w", q.name, q.where, err)
+			}
+			continue
 		case err != nil:
 			return fmt.Errorf("asking %s for a task: %w", q.where, err)
 		case info.State != asynq.TaskStateArchived && info.State != asynq.TaskStateCompleted:

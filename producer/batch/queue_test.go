@@ -63,11 +63,7 @@ func lineOf(t testing.TB, store storage.Store, b Batch, index int) Line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := decodeLine(index, lines[index%ShardLines])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return line
+	return decodeLine(index, lines[index%ShardLines])
 }
 
 func finish(t testing.TB, store storage.Store, b Batch, index int) {
@@ -111,13 +107,13 @@ func tasks(t *testing.T, q *Queue) (list []int) {
 	}
 }
 
-// A feed enqueues half of a shard, the next feed, and the rest, without the
+// A feed enqueues most of a shard, the next feed, and the rest, without the
 // lines that have a record and without those that are enqueued already.
 func TestFeed(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		store := &storage.Memory{}
 		b := newBatch(t, store, 2*ShardLines+10, 0)
-		const left = 20 // of shard 0
+		const left, before = 20, 15 // of shard 0, and of those the ones before the next feed
 		for i := range ShardLines - left {
 			// Only the record's name counts here.
 			if err := store.Put(t.Context(), b.RecordName(lineOf0(b, i)), []byte("{}")); err != nil {
@@ -129,13 +125,13 @@ func TestFeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			list := tasks(t, q)
-			if len(list) != left+1 || list[left/2] != -2 {
-				t.Fatalf("fed %v, want %d tasks with the next feed in the middle", list, left+1)
+			if len(list) != left+1 || list[before] != -2 {
+				t.Fatalf("fed %v, want %d tasks with the next feed behind %d", list, left+1, before)
 			}
-			half := slices.Sorted(slices.Values(list[:left/2]))
-			for i, index := range half {
+			first := slices.Sorted(slices.Values(list[:before]))
+			for i, index := range first {
 				if index != ShardLines-left+i {
-					t.Errorf("the first half is %v", half)
+					t.Errorf("the first are %v", first)
 					break
 				}
 			}
@@ -149,7 +145,7 @@ func lineOf0(b Batch, index int) Line {
 	if faults != nil {
 		panic(faults)
 	}
-	return Line{index, spec.Key(), spec}
+	return Line{Index: index, Key: spec.Key(), Spec: spec}
 }
 
 // A feed of a shard that is done goes on to the next one.
@@ -172,6 +168,38 @@ func TestFeedPassesOverWhatIsDone(t *testing.T) {
 	if list := slices.Sorted(slices.Values(tasks(t, q))); !slices.Equal(list, []int{ShardLines, ShardLines + 1, ShardLines + 2}) {
 		t.Errorf("fed %v", list)
 	}
+}
+
+// Marks that were lost are set again: a batch does not stay open for their sake.
+func TestFeedMarksAgain(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		store := &storage.Memory{}
+		b := newBatch(t, store, 20, 0)
+		b.Queue = "q"
+		if err := b.Save(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Tend(t.Context(), store); err != nil { // which lists it
+			t.Fatal(err)
+		}
+		for index := range b.Lines { // and these are committed while Redis is away
+			if index == 7 {
+				fail(t, store, b, index)
+			} else {
+				finish(t, store, b, index)
+			}
+		}
+		if err := q.Feed(t.Context(), store, b, 0); err != nil {
+			t.Fatal(err)
+		}
+		counts, err := q.Count(t.Context(), b)
+		if want := (Counts{Lines: 20, Done: 19, Failed: 1}); err != nil || counts != want {
+			t.Errorf("%+v, %v, want %+v", counts, err, want)
+		}
+		if tended, err := q.Tend(t.Context(), store); err != nil || tended.Finished != 1 {
+			t.Errorf("%+v, %v: the batch is not marked as done", tended, err)
+		}
+	})
 }
 
 // asynq refuses an id that it keeps of an archived or a completed task.
@@ -225,7 +253,7 @@ func TestReconcile(t *testing.T) {
 		if err := store.Put(ctx, "b/notes.txt", []byte("mine")); err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Mark(ctx, b, 9, Done); err != nil { // the store knows nothing of it
+		if err := q.Mark(ctx, b, Record{Index: 9, Status: Done}); err != nil { // the store knows nothing of it
 			t.Fatal(err)
 		}
 
@@ -263,7 +291,7 @@ func TestProgress(t *testing.T) {
 			index  int
 			status Status
 		}{{0, Done}, {0, Done}, {29_999, Failed}, {7, Failed}, {7, Done}} {
-			if err := q.Mark(t.Context(), b, m.index, m.status); err != nil {
+			if err := q.Mark(t.Context(), b, Record{Index: m.index, Status: m.status}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -298,6 +326,32 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// A line that took its processes with it has all its attempts again.
+func TestRetryForgetsCrashes(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		store := &storage.Memory{}
+		b := newBatch(t, store, 2, 0)
+		for i := range b.Lines {
+			if err := q.SetAttempts(t.Context(), b, i, Attempts{Crashes: 3, Errors: []string{"died"}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Begin(t.Context(), b, i, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fail(t, store, b, 0)
+		if taken, err := Retry(t.Context(), store, q, b, nil); err != nil || taken != 1 {
+			t.Fatalf("%d taken back, %v", taken, err)
+		}
+		if past, err := q.Past(t.Context(), b, 0); err != nil || past.Crashes != 0 || past.Errors != nil || past.Crashed {
+			t.Errorf("line 0 begins with %+v, %v", past, err)
+		}
+		if past, err := q.Past(t.Context(), b, 1); err != nil || past.Crashes != 3 || !past.CrashedAlone {
+			t.Errorf("line 1, which is no dead letter, has %+v, %v", past, err)
+		}
+	})
+}
+
 // Errors name the host, and never the password.
 func TestOpenQueueErrors(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -329,6 +383,7 @@ func TestParseTask(t *testing.T) {
 	for payload, version := range map[string]bool{
 		``: false, `[]`: false, `{"v":1}`: false, `{"v":1,"batch":"../x","manifest":"` + digest + `"}`: false,
 		`{"v":1,"batch":"b","manifest":"` + digest + `","index":-1}`: false, `{"v":2,"batch":"b","manifest":"` + digest + `"}`: true,
+		`{"to":"somebody"}`: false, `{"batch":"b","manifest":"` + digest + `"}`: false,
 	} {
 		if _, err := ParseTask([]byte(payload)); err == nil || errors.Is(err, ErrVersion) != version {
 			t.Errorf("%s: %v", payload, err)
@@ -359,6 +414,10 @@ func TestNames(t *testing.T) {
 	for _, name := range []string{"", ".", "..", ".darkroom", "a/b", "inputs", "a:b", "ü", strings.Repeat("x", 101)} {
 		if CheckName(name) == nil {
 			t.Errorf("batch name %q was taken", name)
+		}
+		// The store's folders are no queues.
+		if err := CheckQueue(name); (err == nil) != reserved[name] {
+			t.Errorf("queue name %q: %v", name, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/darkroom/darkroom/storage"
@@ -21,9 +22,10 @@ const namedAtMost = 100
 
 // Reconcile compares a batch's manifest with the store, and makes the queue's
 // bitmaps say what the store says. A dead letter beside its picture gives way
-// to a done record. It enqueues nothing: where Open is not 0, a feed of the
-// first shard does ([Queue.EnqueueFeed]), which leaves out what has a record
-// or is on the queue.
+// to a done record, and done.json goes where a line is open: somebody deleted
+// its record. It enqueues nothing: where Open is not 0, a feed of the first
+// shard does ([Queue.EnqueueFeed]), which leaves out what has a record or is on
+// the queue.
 func Reconcile(ctx context.Context, store storage.Store, q *Queue, b Batch) (Found, error) {
 	found := Found{Counts: Counts{Lines: b.Lines}, Recorded: NewBits(b.Lines)}
 	next, stop := iter.Pull2(b.objects(ctx, store, b.Name+"/"))
@@ -45,20 +47,25 @@ func Reconcile(ctx context.Context, store storage.Store, q *Queue, b Batch) (Fou
 	for ; more && err == nil; o, err, more = next() {
 		found.stale(o.name)
 	}
+	if err == nil && found.Open() > 0 {
+		if err = store.Delete(ctx, b.DoneName()); err != nil {
+			err = fmt.Errorf("opening batch %s again: %w", b.Name, err)
+		}
+	}
 	return found, err
 }
 
 // shard takes account of one shard, whose objects are given.
 func (f *Found) shard(ctx context.Context, store storage.Store, q *Queue, b Batch, shard int, objects []object) error {
 	first, end := b.shardRange(shard)
-	status := make([]Status, end-first)
+	states := make([]ended, end-first)
 	if len(objects) > 0 {
-		if err := f.compare(ctx, store, q, b, shard, objects, status); err != nil {
+		if err := f.compare(ctx, store, q, b, shard, objects, states); err != nil {
 			return err
 		}
 	}
-	for i, s := range status {
-		switch s {
+	for i, s := range states {
+		switch s.status {
 		case Done:
 			f.Done++
 		case Failed:
@@ -68,11 +75,11 @@ func (f *Found) shard(ctx context.Context, store storage.Store, q *Queue, b Batc
 		}
 		f.Recorded.Set(first + i)
 	}
-	return q.setBits(ctx, b, shard, func(i int) Status { return status[i] })
+	return q.setBits(ctx, b, shard, func(i int) ended { return states[i] })
 }
 
-// compare finds the status of each line of a shard.
-func (f *Found) compare(ctx context.Context, store storage.Store, q *Queue, b Batch, shard int, objects []object, status []Status) error {
+// compare finds how each line of a shard ended.
+func (f *Found) compare(ctx context.Context, store storage.Store, q *Queue, b Batch, shard int, objects []object, how []ended) error {
 	first, _ := b.shardRange(shard)
 	raw, err := b.shard(ctx, store, shard)
 	if err != nil {
@@ -85,11 +92,7 @@ func (f *Found) compare(ctx context.Context, store storage.Store, q *Queue, b Ba
 	var states []*state // by index, as the objects are
 	for _, o := range objects {
 		if len(states) == 0 || states[len(states)-1].line.Index != o.index {
-			line, err := decodeLine(o.index, raw[o.index-first])
-			if err != nil {
-				return err
-			}
-			states = append(states, &state{line: line})
+			states = append(states, &state{line: decodeLine(o.index, raw[o.index-first])})
 		}
 		s := states[len(states)-1]
 		switch {
@@ -113,7 +116,7 @@ func (f *Found) compare(ctx context.Context, store storage.Store, q *Queue, b Ba
 		switch i := s.line.Index - first; {
 		case !s.record: // its task commits a picture that is there
 		case s.picture && known.Has(i):
-			status[i] = Done
+			how[i] = ended{status: Done}
 		default:
 			ask = append(ask, s)
 		}
@@ -125,7 +128,7 @@ func (f *Found) compare(ctx context.Context, store storage.Store, q *Queue, b Ba
 		if err != nil || record == nil {
 			return err
 		}
-		status[s.line.Index-first] = record.Status
+		how[s.line.Index-first] = ended{record.Status, record.Class}
 		lost[i] = record.Status == Done && !s.picture
 		return nil
 	})

@@ -23,8 +23,8 @@ type Record struct {
 	Status Status         `json:"status"`
 	ID     string         `json:"id,omitempty"`
 	Index  int            `json:"index"`
-	Key    string         `json:"key"` // 64 hex digits
-	Job    job.Spec       `json:"job"`
+	Key    string         `json:"key"`          // 64 hex digits
+	Job    job.Spec       `json:"job,omitzero"` // zero where the line could not be read
 	Labels map[string]any `json:"labels,omitempty"`
 
 	File     string             `json:"file,omitempty"`   // the picture's name beside the record
@@ -46,7 +46,6 @@ type Failure struct {
 	Class    string
 	Errors   []string // of its attempts, the last one last; at least one
 	Attempts int
-	Timing   map[string]float64
 }
 
 // newRecord fills in what the line says by itself.
