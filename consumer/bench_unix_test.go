@@ -4,6 +4,8 @@ package consumer_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,24 +15,35 @@ import (
 	"github.com/darkroom/darkroom/producer/batch"
 	"github.com/darkroom/darkroom/producer/batch/redistest"
 	"github.com/darkroom/darkroom/storage"
+	"github.com/darkroom/darkroom/storage/s3test"
 )
 
 // finished renders nothing: it hands out one picture.
 type finished struct{ picture job.Picture }
 
-func (f finished) Render(context.Context, job.Spec, func(step, steps int)) (job.Picture, error) {
+func (f finished) Render(context.Context, job.Order, func(step, steps int)) (job.Picture, error) {
 	return f.picture, nil
 }
 
 // BenchmarkJob is what a job costs a consumer beside its rendering: the CPU
-// time of this process, with Redis in another one and a store in a folder.
+// time of this process, with a store in a folder or an S3 server's bucket, and
+// Redis in another process or inside of this one.
 func BenchmarkJob(b *testing.B) {
 	const jobs = 2000
-	for _, kind := range []string{"server", "inside"} {
+	for _, kind := range []string{"server", "inside", "s3"} {
 		b.Run(kind, func(b *testing.B) {
 			url := ""
-			if kind == "server" {
+			if kind != "inside" {
 				url, _ = redistest.Start(b)
+			}
+			place := func() string { return b.TempDir() }
+			if kind == "s3" {
+				server, n := s3test.Start(b), 0
+				for _, pair := range server.Environ() {
+					name, value, _ := strings.Cut(pair, "=")
+					b.Setenv(name, value)
+				}
+				place = func() string { n++; return server.URL(fmt.Sprint(n)) }
 			}
 			q, err := batch.OpenQueue(b.Context(), url, "q")
 			if err != nil {
@@ -40,7 +53,7 @@ func BenchmarkJob(b *testing.B) {
 			r := finished{paint(job.Spec{Width: 128, Height: 128})}
 			var cpu time.Duration
 			for b.Loop() {
-				store, err := storage.Open(b.TempDir())
+				store, err := storage.OpenURL(b.Context(), place())
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -58,10 +71,10 @@ func BenchmarkJob(b *testing.B) {
 	}
 }
 
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(t testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

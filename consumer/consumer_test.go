@@ -50,7 +50,8 @@ type painter struct {
 
 var paintedWith = job.MadeWith{Darkroom: "test", ONNXRuntime: "none", Provider: "cpu", Device: "paint", Level: "all"}
 
-func (p *painter) Render(ctx context.Context, spec job.Spec, progress func(step, steps int)) (job.Picture, error) {
+func (p *painter) Render(ctx context.Context, order job.Order, progress func(step, steps int)) (job.Picture, error) {
+	spec := order.Spec
 	now := p.now.Add(1)
 	defer p.now.Add(-1)
 	for most := p.most.Load(); now > most && !p.most.CompareAndSwap(most, now); most = p.most.Load() {

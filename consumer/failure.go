@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"time"
 
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/producer/batch"
+	"github.com/darkroom/darkroom/storage"
 	"github.com/hibiken/asynq"
 )
 
@@ -18,15 +18,32 @@ import (
 const (
 	classRender = "render" // any other error
 	classPanic  = "panic"
-	classStuck  = "stuck" // no step for too long
+	classStuck  = "stuck"  // no step for too long
+	classPoison = "poison" // the process died of it
 )
 
 var (
 	// errStopped ends a task that is to go back to the head of the queue.
 	errStopped = errors.New("the consumer stops")
+	// errElsewhere ends a task that another consumer may be able to do.
+	errElsewhere = errors.New("left to others")
+	// errRedis ends a task that Redis fails: it comes back, with no attempt counted.
+	errRedis = errors.New("Redis fails")
+	// errCancelled ends the jobs of a cancelled batch.
+	errCancelled = errors.New("the batch is cancelled")
 	// errStuck cancels a job without progress.
 	errStuck = errors.New("no step within the time allowed")
 )
+
+// mostCrashes is how many processes a job takes with it, alone in each, before
+// it is given up.
+const mostCrashes = 3
+
+// panicker is the error of a panic, which the renderer or the consumer caught.
+type panicker interface {
+	error
+	PanicStack() []byte // as debug.Stack has it
+}
 
 // panicked is a panic of a renderer.
 type panicked struct {
@@ -34,15 +51,18 @@ type panicked struct {
 	stack []byte
 }
 
-func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+func (p *panicked) Error() string      { return fmt.Sprintf("panic: %v", p.value) }
+func (p *panicked) PanicStack() []byte { return p.stack }
 
 // classify says what a failed attempt means: the failure's class, and how
 // many attempts like this one make a dead letter. Failures of the
 // surroundings, Redis and the store, never come here: they are waited out.
-func classify(err error, attempts int) (class string, limit int) {
-	var p *panicked
+func classify(err error, attempts int, alone bool) (class string, limit int) {
+	var p panicker
 	switch c := job.ClassOf(err); {
 	case c == job.BadJob:
+		return string(c), 1
+	case c == job.OutOfMemory && alone:
 		return string(c), 1
 	case c != "":
 		return string(c), attempts
@@ -58,12 +78,7 @@ func classify(err error, attempts int) (class string, limit int) {
 // hopeless tells errors of a store that mend themselves from those that
 // somebody has to mend.
 func hopeless(err error) bool {
-	for _, e := range []error{batch.ErrDamaged, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return errors.Is(err, batch.ErrDamaged) || storage.Hopeless(err)
 }
 
 // retryDelay is how long a task waits after its n-th failure. A task whose
@@ -72,8 +87,14 @@ func retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	if errors.Is(err, asynq.ErrLeaseExpired) {
 		return 0
 	}
+	if errors.Is(err, errElsewhere) {
+		return backoff(0, elsewhereDelay, elsewhereDelay)
+	}
 	return backoff(n, time.Second, time.Minute)
 }
+
+// elsewhereDelay is how long a task that was left to others stays away.
+const elsewhereDelay = 10 * time.Second
 
 // backoff doubles from least to most, and takes up to half of it away, so that
 // those who failed together don't come back together.

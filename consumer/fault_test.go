@@ -1,9 +1,11 @@
 package consumer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -35,6 +37,8 @@ func TestFailureClasses(t *testing.T) {
 				return job.Bad(errors.New("the latents are not numbers"))
 			case "panics":
 				panic("a bug")
+			case "panics below":
+				return fmt.Errorf("a call: %w", caught{})
 			case "fails":
 				return fmt.Errorf("failure %d", n)
 			case "fails once":
@@ -48,13 +52,14 @@ func TestFailureClasses(t *testing.T) {
 			return nil
 		}}
 		store := &storage.Memory{}
-		b := put(t, store, `{"prompt":"bad","id":"x","labels":{"a":1}}`+"\n"+`{"prompt":"panics"}`+"\n"+`{"prompt":"fails"}`+"\n"+`{"prompt":"fails once"}`+"\n"+`{"prompt":"hangs"}`+"\n"+manyLines(10))
-		cfg := consumer.Config{Store: store, Queue: open(t), Renderer: p, Jobs: 2, Attempts: 2, StepTimeout: 200 * time.Millisecond, Log: quiet()}
+		b := put(t, store, `{"prompt":"bad","id":"x","labels":{"a":1}}`+"\n"+`{"prompt":"panics"}`+"\n"+`{"prompt":"fails"}`+"\n"+`{"prompt":"fails once"}`+"\n"+`{"prompt":"hangs"}`+"\n"+`{"prompt":"panics below"}`+"\n"+manyLines(10))
+		var log bytes.Buffer
+		cfg := consumer.Config{Store: store, Queue: open(t), Renderer: p, Jobs: 2, Attempts: 2, StepTimeout: 200 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}
 		counts, err := consumer.Run(t.Context(), cfg, b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (batch.Counts{Lines: 15, Done: 11, Failed: 4}); counts != want {
+		if want := (batch.Counts{Lines: 16, Done: 11, Failed: 5}); counts != want {
 			t.Errorf("counts %+v, want %+v", counts, want)
 		}
 		records := map[string]batch.Record{}
@@ -67,11 +72,12 @@ func TestFailureClasses(t *testing.T) {
 			error    string
 			attempts int
 		}{
-			"bad":        {batch.Failed, "bad_job", "the latents are not numbers", 1},
-			"panics":     {batch.Failed, "panic", "panic: a bug", 2},
-			"fails":      {batch.Failed, "render", "failure 2", 2},
-			"fails once": {batch.Done, "", "", 2},
-			"hangs":      {batch.Failed, "stuck", "no step within the time allowed: 200ms", 2},
+			"bad":          {batch.Failed, "bad_job", "the latents are not numbers", 1},
+			"panics":       {batch.Failed, "panic", "panic: a bug", 2},
+			"panics below": {batch.Failed, "panic", "a call: panic: a bug", 2},
+			"fails":        {batch.Failed, "render", "failure 2", 2},
+			"fails once":   {batch.Done, "", "", 2},
+			"hangs":        {batch.Failed, "stuck", "no step within the time allowed: 200ms", 2},
 		} {
 			r := records[prompt]
 			if r.Status != want.status || r.Class != want.class || r.Error != want.error || r.Attempts != want.attempts {
@@ -84,8 +90,19 @@ func TestFailureClasses(t *testing.T) {
 		if r := records["bad"]; r.ID != "x" || r.Labels["a"] == nil || r.File != "" {
 			t.Errorf("the dead letter is %+v", r)
 		}
+		for where, want := range map[string]int{"where it was caught": 2, "fault_test.go": 2} {
+			if n := strings.Count(log.String(), where); n < want {
+				t.Errorf("%q is %d times in the log, want the stacks of %d panics:\n%s", where, n, want, &log)
+			}
+		}
 	})
 }
+
+// caught is the error of a panic that the renderer caught.
+type caught struct{}
+
+func (caught) Error() string      { return "panic: a bug" }
+func (caught) PanicStack() []byte { return []byte("where it was caught") }
 
 func readRecords(t *testing.T, store storage.Store, b batch.Batch) (records []batch.Record) {
 	t.Helper()
@@ -377,7 +394,7 @@ func TestShutdownPutsJobsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Start(); err != nil {
+		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		<-first
@@ -413,12 +430,44 @@ func TestShutdownPutsJobsBack(t *testing.T) {
 		if c, err = consumer.New(cfg); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Start(); err != nil {
+		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		<-done
 		c.Shutdown()
 	})
+}
+
+// A shutdown that a job doesn't heed says that the renderer is in use.
+func TestShutdownUnderRender(t *testing.T) {
+	q, err := batch.OpenQueue(t.Context(), "", "q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	store := &storage.Memory{}
+	b := put(t, store, manyLines(1))
+	if err := q.Enqueue(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	begun, release := make(chan struct{}), make(chan struct{})
+	p := &painter{before: func(context.Context, job.Spec) error {
+		close(begun)
+		<-release
+		return nil
+	}}
+	cfg := consumer.Config{Store: store, Queue: q, Renderer: p, StepTimeout: 50 * time.Millisecond, Grace: 50 * time.Millisecond, Log: quiet()}
+	c := start(t, cfg)
+	<-begun
+	if c.Shutdown() {
+		t.Error("with a job in the renderer, it is said to be idle")
+	}
+	close(release)
+	until(t, "the job ends", func() bool { return p.now.Load() == 0 })
+	p.before = nil
+	if c = start(t, cfg); !c.Shutdown() {
+		t.Error("with no job in the renderer, it is said to be in use")
+	}
 }
 
 // A picture whose record was not written before a crash is not rendered again.

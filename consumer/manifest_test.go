@@ -69,7 +69,7 @@ func TestTasksOfAnOlderManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Start(); err != nil {
+		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		<-done

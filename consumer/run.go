@@ -17,6 +17,7 @@ import (
 // away for longer than [Config].Patience. Run again, it goes on with what is
 // missing: nothing that has its record is rendered twice.
 func Run(ctx context.Context, cfg Config, b batch.Batch) (batch.Counts, error) {
+	cfg.one, cfg.Queues = true, nil
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return batch.Counts{}, err
@@ -79,12 +80,10 @@ func serve(ctx context.Context, cfg Config, b batch.Batch, found batch.Found) (b
 	if err != nil {
 		return counts, err
 	}
-	if err := c.Start(); err != nil {
-		return counts, err
-	}
+	err = c.Start(ctx)
 	stall := time.NewTimer(stalled)
 	defer stall.Stop()
-	for waiting := true; waiting; {
+	for waiting := err == nil; waiting; {
 		select {
 		case <-finished:
 			waiting = false
@@ -101,6 +100,7 @@ func serve(ctx context.Context, cfg Config, b batch.Batch, found batch.Found) (b
 			}
 		}
 	}
+	c.Hurry() // all that is done is kept, and nobody waits for the rest
 	c.Shutdown()
 	clearing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

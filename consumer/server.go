@@ -14,17 +14,19 @@ import (
 
 // newServer sets asynq up, on a Redis client of its own.
 // Once abandoned is done, its commands fail at once.
-func newServer(cfg Config, abandoned context.Context) (*asynq.Server, *redis.Client) {
-	options := cfg.Queue.Options()
-	options.MaxRetries, options.DialerRetries = 10, 1 // for about 4 seconds
-	client := redis.NewClient(options)
+func newServer(cfg Config, abandoned context.Context) (*asynq.Server, redis.UniversalClient) {
+	client := cfg.Queue.Connect(func(o *redis.Options) {
+		o.MaxRetries, o.DialerRetries = 10, 1 // for about 4 seconds
+	})
 	client.AddHook(hook{abandoned})
+	client.AddHook(cfg.Metrics.Redis())
 	return asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              cfg.Jobs + 1, // one more feeds, or has its job at hand
-		Queues:                   map[string]int{cfg.Queue.Name(): 1},
+		Queues:                   cfg.Queues,
 		TaskCheckInterval:        50 * time.Millisecond,
 		DelayedTaskCheckInterval: time.Second,
 		RetryDelayFunc:           retryDelay,
+		IsFailure:                func(err error) bool { return !errors.Is(err, errElsewhere) },
 		ShutdownTimeout:          time.Millisecond, // the grace period is ours
 		Logger:                   asynqLog{cfg.Log},
 		LogLevel:                 asynq.WarnLevel,
