@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/darkroom/darkroom/models"
 	"github.com/darkroom/darkroom/pipeline"
@@ -17,7 +19,7 @@ type modelFlags struct {
 func (f modelFlags) library(log *slog.Logger) (*pipeline.Library, error) {
 	return pipeline.NewLibrary(pipeline.Sources{
 		Folders: f.Models,
-		Builtin: map[string]fs.FS{"house": models.House()},
+		Builtin: models.All(),
 		Log:     log,
 	})
 }
@@ -26,7 +28,29 @@ func (f modelFlags) library(log *slog.Logger) (*pipeline.Library, error) {
 type runtimeFlags struct {
 	ONNXRuntime string `name:"onnxruntime" env:"DARKROOM_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime's shared library; left out: where deploy/onnxruntime.sh puts it."`
 	Device      string `env:"DARKROOM_DEVICE" enum:"auto,tensorrt,cuda,cpu" default:"auto" help:"auto (the first that works), tensorrt, cuda or cpu."`
-	Rows        int    `placeholder:"N" help:"The most rows of a call of the UNet; left out: what suits the device."`
+	Threads     int    `placeholder:"N" help:"Threads of a call on a CPU; as many calls run side by side as then fill its cores. Left out: 1."`
+	Memory      size   `env:"DARKROOM_MEMORY" placeholder:"SIZE" help:"What loaded models may take, such as 8GB: the one last used the longest ago goes. Left out: half of the device's memory."`
+	Exact       bool   `default:"true" negatable:"" help:"A picture has the same bits whatever is rendered beside it. --no-exact makes smaller calls possible on a GPU; pictures then say so."`
+	Cache       string `env:"DARKROOM_CACHE" default:"${cache}" placeholder:"DIR" help:"Keeps optimised graphs, so that the next start is quick; empty for none. Left out: ${default}."`
+}
+
+// checkCount says what is wrong with a number of which a flag that is left out
+// leaves the choice to the device.
+func checkCount(flag string, n int) error {
+	if n < 0 {
+		return fmt.Errorf("--%s %d: want 1 or more, or leave it out", flag, n)
+	}
+	return nil
+}
+
+// cacheFolder is where --cache points, if it is left out: nowhere for a user
+// without a home.
+func cacheFolder() string {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(folder, "darkroom")
 }
 
 // logFlags say how much is told.

@@ -4,17 +4,19 @@ package cli
 
 import (
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/darkroom/darkroom/pipeline"
 	"github.com/darkroom/darkroom/pipeline/ort"
 )
 
-func (f runtimeFlags) openRuntime(log *slog.Logger) (pipeline.Runtime, error) {
-	options := ort.Options{Library: f.ONNXRuntime, Device: f.Device, Rows: f.Rows, Log: log}
-	if folder, err := os.UserCacheDir(); err == nil {
-		options.Cache = filepath.Join(folder, "darkroom", "engines")
-	}
-	return ort.Open(options)
+// canRender tells whether openRuntime can work at all.
+const canRender = true
+
+// openRuntime opens ONNX Runtime. rows is the most rows of a call of the UNet; 0:
+// what suits the device.
+func (f runtimeFlags) openRuntime(rows int, log *slog.Logger) (pipeline.Runtime, error) {
+	return ort.Open(ort.Options{
+		Library: f.ONNXRuntime, Device: f.Device, Rows: rows, Threads: f.Threads,
+		Memory: int64(f.Memory), Loose: !f.Exact, Cache: f.Cache, Log: log,
+	})
 }

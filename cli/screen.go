@@ -27,6 +27,8 @@ type screen struct {
 	lines   int                      // that this run has before it
 	done    int                      // of them
 	failed  int                      // of those done
+	rate    float64                  // pictures a second, where others tell it
+	before  int                      // failures before this run
 	begun   time.Time
 	printed time.Time
 }
@@ -37,11 +39,11 @@ func newScreen(streams Streams) *screen { return &screen{streams: streams} }
 const linesApart = 10 * time.Second
 
 // begin says what is there already of a batch and begins to count the rest.
-func (s *screen) begin(name string, found batch.Found, store *storage.Folder) {
+func (s *screen) begin(name string, found batch.Found, store storage.Place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.streams.Err
-	s.lines, s.begun, s.printed = found.Open(), time.Now(), time.Now()
+	s.lines, s.before, s.begun, s.printed = found.Open(), found.Failed, time.Now(), time.Now()
 	if there := found.Lines - found.Open(); there > 0 {
 		dead := ""
 		if found.Failed > 0 {
@@ -56,23 +58,20 @@ func (s *screen) begin(name string, found batch.Found, store *storage.Folder) {
 		fmt.Fprintf(w, "done, but the picture is gone; delete the record, and it is rendered again:%s\n", paths(found.Lost, found.Losses, store))
 	}
 	if s.lines > 0 && isTerminal(w) {
-		options := []progressbar.Option{
+		s.bar = progressbar.NewOptions(s.lines,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetWidth(30),
 			progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(false), // its rate is a whole number: see pace
 			progressbar.OptionSetRenderBlankState(true),
 			progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(50 * time.Millisecond),
-		}
-		if s.lines > 1 { // one picture has no rate before it is done
-			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString("pictures"))
-		}
-		s.bar = progressbar.NewOptions(s.lines, options...)
+			progressbar.OptionThrottle(50*time.Millisecond),
+		)
 	}
 }
 
 // paths names the first few of some objects, each on a line of its own.
-func paths(names []string, all int, store *storage.Folder) string {
+func paths(names []string, all int, store storage.Place) string {
 	const few = 5
 	var b strings.Builder
 	for _, name := range names[:min(few, len(names))] {
@@ -85,17 +84,13 @@ func paths(names []string, all int, store *storage.Folder) string {
 }
 
 // committed shows a line that has its record.
-func (s *screen) committed(e consumer.Event, store *storage.Folder) {
+func (s *screen) committed(e consumer.Event, store storage.Place) {
 	s.aside(func() {
 		if e.Record.Status == batch.Done {
 			fmt.Fprintln(s.streams.Out, store.Path(e.Picture))
 			return
 		}
-		id := ""
-		if e.Record.ID != "" {
-			id = " (" + e.Record.ID + ")"
-		}
-		fmt.Fprintf(s.streams.Err, "no picture%s: %s: %s: %s\n", id, store.Path(e.Name), e.Record.Class, e.Record.Error)
+		s.dead(e.Record, e.Name, store)
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,14 +98,58 @@ func (s *screen) committed(e consumer.Event, store *storage.Folder) {
 	if e.Record.Status != batch.Done {
 		s.failed++
 	}
-	if s.bar != nil {
-		_ = s.bar.Add(1) // a bar that can't be drawn is no reason to stop
-	} else if time.Since(s.printed) >= linesApart {
-		s.printed = time.Now()
-		rate := float64(s.done) / time.Since(s.begun).Seconds()
-		left := time.Duration(float64(s.lines-s.done) / rate * float64(time.Second))
-		fmt.Fprintf(s.streams.Err, "%d of %d pictures, %.2f a second, %v left\n", s.done, s.lines, rate, left.Round(time.Second))
+	s.show()
+}
+
+// failure shows a line that failed elsewhere.
+func (s *screen) failure(r batch.Record, name string, store storage.Place) {
+	s.aside(func() { s.dead(r, name, store) })
+}
+
+// dead prints why a line has no picture.
+func (s *screen) dead(r batch.Record, name string, store storage.Place) {
+	id := ""
+	if r.ID != "" {
+		id = " (" + r.ID + ")"
 	}
+	fmt.Fprintf(s.streams.Err, "no picture%s: %s: %s: %s\n", id, store.Path(name), r.Class, r.Error)
+}
+
+// reached shows how far a batch is on which others work.
+func (s *screen) reached(p batch.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := p.Counts()
+	s.rate = p.Rate
+	s.done = s.lines - c.Open()
+	s.failed = c.Failed - s.before
+	s.show()
+}
+
+// show draws the bar, or prints a line now and then.
+func (s *screen) show() {
+	if s.bar != nil {
+		if s.lines > 1 { // one picture has no rate before it is done
+			s.bar.Describe(s.pace())
+		}
+		_ = s.bar.Set(s.done) // a bar that can't be drawn is no reason to stop
+	} else if s.lines > 0 && s.done > 0 && time.Since(s.printed) >= linesApart {
+		s.printed = time.Now()
+		fmt.Fprintf(s.streams.Err, "%d of %d pictures, %s\n", s.done, s.lines, s.pace())
+	}
+}
+
+// pace is how fast it goes and how long it takes from here.
+func (s *screen) pace() string {
+	rate := s.rate
+	if rate == 0 {
+		rate = float64(s.done) / time.Since(s.begun).Seconds()
+	}
+	if rate == 0 {
+		return "no picture yet"
+	}
+	left := time.Duration(float64(s.lines-s.done) / rate * float64(time.Second))
+	return fmt.Sprintf("%.2f a second, %v left", rate, left.Round(time.Second))
 }
 
 // step shows where the one picture is, for which a bar of pictures stands still.
