@@ -7,11 +7,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/darkroom/darkroom/pipeline/ort"
+	"github.com/darkroom/darkroom/producer/batch/redistest"
 )
 
 // beMain has the test binary act as darkroom itself.
@@ -34,9 +37,17 @@ func TestCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	redisURL := ""
+	if _, err := exec.LookPath("redis-server"); err == nil || os.Getenv("DARKROOM_TEST_ALL") == "1" {
+		redisURL, _ = redistest.Start(t)
+	}
+	var scripts atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "cli/testdata/script",
 		Setup: func(env *testscript.Env) error {
+			if redisURL != "" { // a database of its own for each script
+				env.Setenv("REDIS", fmt.Sprintf("%s?db=%d", redisURL, scripts.Add(1)-1))
+			}
 			env.Setenv("CHECKOUT", checkout)
 			env.Setenv("XDG_DATA_HOME", dataHome) // where ONNX Runtime is
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
@@ -44,6 +55,9 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "redis" {
+				return redisURL != "", nil
+			}
 			if name != "onnxruntime" {
 				return false, fmt.Errorf("unknown condition %q", name)
 			}
@@ -53,7 +67,7 @@ func TestCommands(t *testing.T) {
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "soon": soon, "await": await},
 	})
 }
 
@@ -73,6 +87,32 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// soon sets a variable to a time in two seconds: soon NAME.
+func soon(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: soon NAME")
+	}
+	ts.Setenv(args[0], time.Now().Add(2*time.Second).UTC().Format(time.RFC3339))
+}
+
+// await waits until a file is there: await FILE.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: await FILE")
+	}
+	late := time.After(2 * time.Minute)
+	for tick := time.Tick(20 * time.Millisecond); ; {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		select {
+		case <-tick:
+		case <-late:
+			ts.Fatalf("%s doesn't come", args[0])
+		}
 	}
 }
 

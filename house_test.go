@@ -16,13 +16,18 @@ const module = "github.com/darkroom/darkroom"
 // by their own line. What is not named here may import nothing of ours.
 var allowed = map[string][]string{
 	".":                    {"cli"},
-	"cli":                  {"producer", "producer/batch", "consumer", "pipeline", "pipeline/job", "pipeline/ort", "pipeline/sampler", "storage", "models"},
-	"producer":             {"producer/batch", "pipeline/job", "storage"},
-	"producer/batch":       {"pipeline/job", "storage"},
-	"consumer":             {"producer/batch", "pipeline/job", "storage"},
-	"pipeline":             {"pipeline/engine", "pipeline/sampler", "pipeline/noise", "pipeline/clip", "pipeline/job", "pipeline/imaging", "pipeline/onnx"},
-	"pipeline/job":         {"pipeline/sampler"},
+	"cli":                  {"producer", "producer/batch", "consumer", "consumer/metrics", "pipeline", "pipeline/job", "pipeline/ort", "pipeline/sampler", "storage", "models"},
+	"producer":             {"producer/batch", "pipeline/job", "pipeline/imaging", "storage"},
+	"producer/batch":       {"pipeline/job", "pipeline/imaging", "pipeline/spelling", "storage"},
+	"consumer":             {"consumer/metrics", "producer/batch", "pipeline/job", "storage"},
+	"consumer/metrics":     {"producer/batch", "storage"},
+	"pipeline":             {"pipeline/engine", "pipeline/sampler", "pipeline/noise", "pipeline/clip", "pipeline/job", "pipeline/imaging", "pipeline/onnx", "pipeline/prompt", "pipeline/tiling", "pipeline/safetensors", "pipeline/lora", "pipeline/embedding", "pipeline/spelling"},
+	"pipeline/job":         {"pipeline/sampler", "pipeline/prompt", "pipeline/spelling"},
+	"pipeline/sampler":     {"pipeline/spelling"},
 	"pipeline/imaging":     {"pipeline/job"},
+	"pipeline/tiling":      {"pipeline/imaging"},
+	"pipeline/lora":        {"pipeline/safetensors"},
+	"pipeline/embedding":   {"pipeline/safetensors"},
 	"pipeline/ort":         {"pipeline", "pipeline/job", "pipeline/onnx"},
 	"pipeline/ort/orttest": {"pipeline/ort"},
 	"storage/storagetest":  {"storage"},
@@ -62,6 +67,9 @@ func TestCgo(t *testing.T) {
 	}
 	if strings.Contains(string(out), module+"/pipeline/ort\n") {
 		t.Error("with CGO_ENABLED=0 the binary still reaches pipeline/ort")
+	}
+	if !strings.Contains(string(out), "\ntime/tzdata\n") {
+		t.Error("the binary knows time zones only where the machine does")
 	}
 }
 
