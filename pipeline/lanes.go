@@ -38,7 +38,7 @@ func newLanes(runtime Runtime) *lanes {
 	l := &lanes{runtime: runtime, device: runtime.Device()}
 	l.reaches = make([]reach, l.device.Lanes)
 	var err error
-	if l.engine, err = engine.New(engine.Config{Lanes: l.device.Lanes, Rows: l.device.Rows, Yields: l.device.Host}, l.run); err != nil {
+	if l.engine, err = engine.New(engine.Config{Lanes: l.device.Lanes, Rows: l.device.Rows}, l.run); err != nil {
 		panic(err) // a Device has at least one lane and one row
 	}
 	l.engine.Limit(group{}, 1)

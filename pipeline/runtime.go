@@ -40,7 +40,6 @@ type Device struct {
 	Loose bool // they may: no call is padded
 
 	Tunes bool // the first call of a size takes long: few sizes are better than those that fit
-	Host  bool // calls compute on the host's own cores, of which they leave none to others
 
 	// It has ONNX Runtime's own operators (com.microsoft) beside those of ONNX.
 	Contrib bool

@@ -41,12 +41,6 @@ var ErrLeft = errors.New("engine: the job has left")
 type Config struct {
 	Lanes int // calls that run side by side, at least 1
 	Rows  int // the most rows of one call, at least 1; Limit sets a group's own
-
-	// Yields lets the jobs of a lane's last call have the lane's core before its
-	// next call does: where calls compute on the host's own cores, one a lane.
-	// Else a job that goes on wakes a thread, which takes a core from some call
-	// in its middle; the calls then take longer than what the job computes.
-	Yields bool
 }
 
 // Call evaluates the rows of one call, all of one group, on one lane

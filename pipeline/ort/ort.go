@@ -114,7 +114,7 @@ const (
 func (r *Runtime) Device() pipeline.Device {
 	d := pipeline.Device{Lanes: 1, Rows: gpuRows, Fixed: !r.options.Loose, Loose: r.options.Loose, Tunes: true, Memory: r.options.Memory}
 	if r.providers[0].name == cpu {
-		d.Lanes, d.Rows, d.Fixed, d.Tunes, d.Host = max(1, runtime.GOMAXPROCS(0)/r.options.Threads), cpuRows, false, false, true
+		d.Lanes, d.Rows, d.Fixed, d.Tunes = max(1, runtime.GOMAXPROCS(0)/r.options.Threads), cpuRows, false, false
 	}
 	d.Contrib = !r.compiles() // else what TensorRT doesn't know would be CUDA's, and cut its engine in pieces
 	if r.options.Rows > 0 {

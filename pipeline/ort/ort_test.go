@@ -105,9 +105,9 @@ func TestDevices(t *testing.T) {
 		want     pipeline.Device
 		level    string
 	}{
-		"a CPU":           {cpu, Options{Threads: 1, Memory: 5}, pipeline.Device{Lanes: cores.GOMAXPROCS(0), Rows: 4, Host: true, Contrib: true, Memory: 5}, "all"},
-		"a thread a core": {cpu, Options{Threads: 1000, Rows: 3}, pipeline.Device{Lanes: 1, Rows: 3, Host: true, Contrib: true}, "all"},
-		"a loose CPU":     {cpu, Options{Threads: 1000, Loose: true}, pipeline.Device{Lanes: 1, Rows: 4, Loose: true, Host: true, Contrib: true}, "all"},
+		"a CPU":           {cpu, Options{Threads: 1, Memory: 5}, pipeline.Device{Lanes: cores.GOMAXPROCS(0), Rows: 4, Contrib: true, Memory: 5}, "all"},
+		"a thread a core": {cpu, Options{Threads: 1000, Rows: 3}, pipeline.Device{Lanes: 1, Rows: 3, Contrib: true}, "all"},
+		"a loose CPU":     {cpu, Options{Threads: 1000, Loose: true}, pipeline.Device{Lanes: 1, Rows: 4, Loose: true, Contrib: true}, "all"},
 		"a GPU":           {cuda, Options{Threads: 1}, pipeline.Device{Lanes: 1, Rows: 8, Fixed: true, Tunes: true, Contrib: true}, "all, 8 rows"},
 		"a loose GPU":     {tensorrt, Options{Threads: 1, Rows: 2, Loose: true}, pipeline.Device{Lanes: 1, Rows: 2, Loose: true, Tunes: true}, "all, any rows"},
 	} {
