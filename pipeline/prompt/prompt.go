@@ -8,13 +8,15 @@
 //	BREAK       what follows begins a new chunk
 //
 // Parsing and chunks equal those of the web UI at its default settings, but for
-// a BREAK within brackets: it breaks there too.
+// a BREAK within brackets: it breaks there too. More than 100 brackets that are
+// open at a time are refused.
 package prompt
 
 import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Part is a piece of a prompt whose tokens have one weight.
@@ -77,6 +79,10 @@ func refuse(text string) error {
 	return nil
 }
 
+// maxOpen bounds what a bracket's end costs, which changes the weights of all
+// parts within, and those within the brackets around it again.
+const maxOpen = 100
+
 type parser struct {
 	parts         []Part
 	round, square []int // where the open brackets' parts begin
@@ -96,6 +102,8 @@ func (p *parser) read(piece, weight string) error {
 	switch {
 	case piece[0] == '\\':
 		p.add(piece[1:])
+	case (piece == "(" || piece == "[") && len(p.round)+len(p.square) == maxOpen:
+		return fmt.Errorf("more than %d brackets are open at a time; \\( and \\[ are brackets without a meaning", maxOpen)
 	case piece == "(":
 		p.round = append(p.round, len(p.parts))
 	case piece == "[":
@@ -131,13 +139,15 @@ func pop(stack *[]int) int {
 // merge joins neighbours of one weight: a word that brackets cut in two is one
 // word for the tokenizer.
 func merge(parts []Part) []Part {
-	merged := parts[:1]
-	for _, part := range parts[1:] {
-		last := &merged[len(merged)-1]
-		if !part.Break && !last.Break && part.Weight == last.Weight {
-			last.Text += part.Text
+	merged := parts[:0]
+	var text strings.Builder
+	for i, part := range parts {
+		text.WriteString(part.Text)
+		if next := i + 1; next < len(parts) && !part.Break && !parts[next].Break && parts[next].Weight == part.Weight {
 			continue
 		}
+		part.Text = text.String()
+		text.Reset()
 		merged = append(merged, part)
 	}
 	return merged

@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -50,21 +51,38 @@ func TestParse(t *testing.T) {
 
 func TestParseFails(t *testing.T) {
 	for text, want := range map[string]string{
-		"a <lora:style:0.8> cat": "name it in loras",
-		"a [cat:dog:0.5]":        "from step to step",
-		"[(a):b: 10 ]":           "from step to step",
-		"a [cow|horse]":          "from step to step",
-		"a cat AND a dog":        "AND joins",
-		"(a:1.2.3)":              "no weight",
+		"a <lora:style:0.8> cat":  "name it in loras",
+		"a [cat:dog:0.5]":         "from step to step",
+		"[(a):b: 10 ]":            "from step to step",
+		"a [cow|horse]":           "from step to step",
+		"a cat AND a dog":         "AND joins",
+		"(a:1.2.3)":               "no weight",
+		strings.Repeat("([a", 51): "more than 100 brackets are open at a time",
 	} {
 		if parts, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q became %v, %v; want %q", text, parts, err, want)
 		}
 	}
-	for _, text := range []string{`\[a:0.5\]`, "and", "band AID", "[a (b:1.2)]"} {
+	for _, text := range []string{`\[a:0.5\]`, "and", "band AID", "[a (b:1.2)]", strings.Repeat("([a", 50) + strings.Repeat("a])(", 50)} {
 		if _, err := Parse(text); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// TestLongPrompt holds that a prompt takes memory in proportion to its length, and so
+// the time too, however often it is cut.
+func TestLongPrompt(t *testing.T) {
+	const length = 1 << 16
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	parts, err := Parse(strings.Repeat(`\(`, length/2))
+	if err != nil || len(parts) != 1 || parts[0].Text != strings.Repeat("(", length/2) {
+		t.Fatalf("%d parts: %v", len(parts), err)
+	}
+	runtime.ReadMemStats(&after)
+	if most := uint64(1 << 26); after.TotalAlloc-before.TotalAlloc > most {
+		t.Errorf("a prompt of %d bytes took %d bytes, want at most %d", length, after.TotalAlloc-before.TotalAlloc, most)
 	}
 }
 
