@@ -46,8 +46,8 @@ func loadSpecial(fsys fs.FS) (*special, error) {
 	}
 	// A tokenizer without a limit of its own is saved with one of 1e30.
 	if n := config.MaxLength; n != nil && *n < 1e20 {
-		if *n != float64(int(*n)) || *n < 2 || *n > 1<<20 {
-			return nil, fmt.Errorf("%s: model_max_length is %v, want a whole number from 2", configFile, *n)
+		if *n != float64(int(*n)) || *n < 3 || *n > 1<<20 {
+			return nil, fmt.Errorf("%s: model_max_length is %v, want a whole number from 3: a token between a begin and an end", configFile, *n)
 		}
 		s.maxLength = int(*n)
 	}

@@ -118,7 +118,7 @@ func TestLoadErrors(t *testing.T) {
 		{"vocab.json", `{"a": 1e99}`, "cannot unmarshal"},
 		{"merges.txt", "#version\na b\na b c\n", "line 3 has 3 parts"},
 		{"tokenizer_config.json", `[]`, "cannot unmarshal"},
-		{"tokenizer_config.json", `{"model_max_length": 1}`, "model_max_length is 1"},
+		{"tokenizer_config.json", `{"model_max_length": 2}`, "model_max_length is 2"},
 		{"tokenizer_config.json", `{"model_max_length": 7.5}`, "model_max_length is 7.5"},
 		{"tokenizer_config.json", `{"bos_token": 3}`, "bos_token"},
 		{"tokenizer_config.json", `{"added_tokens_decoder": {"7": {"content": ""}}}`, "added token"},
