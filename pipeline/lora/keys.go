@@ -51,29 +51,36 @@ func IsKey(key string) bool {
 	return err == nil
 }
 
-// split takes a tensor's name apart.
-func split(key string) (at place, role int, err error) {
+// cut takes a tensor's name apart: into the module's path as the file has it,
+// with dots or underscores, and what is before and behind that.
+func cut(key string) (part Part, module string, role int, err error) {
 	for _, f := range foreign {
 		if strings.Contains(key, f.text) {
-			return at, 0, fmt.Errorf("%q is of %s, which is not built yet: LoRA's down and up are", key, f.name)
+			return "", "", 0, fmt.Errorf("%q is of %s, which is not built yet: LoRA's down and up are", key, f.name)
 		}
 	}
-	path := ""
 	for _, e := range endings {
-		if cut, ok := strings.CutSuffix(key, e.text); ok {
-			path, role = cut, e.role
+		if rest, ok := strings.CutSuffix(key, e.text); ok {
+			module, role = rest, e.role
 			break
 		}
 	}
-	if path == "" {
-		return at, 0, fmt.Errorf("%q is no LoRA's: want a name that ends in lora_down.weight, lora_up.weight, lora_A.weight, lora_B.weight or alpha", key)
+	if module == "" {
+		return "", "", 0, fmt.Errorf("%q is no LoRA's: want a name that ends in lora_down.weight, lora_up.weight, lora_A.weight, lora_B.weight or alpha", key)
 	}
-	at = place{UNet, path}
 	for _, p := range prefixes {
-		if cut, ok := strings.CutPrefix(path, p.text); ok {
-			at = place{p.part, cut}
-			break
+		if rest, ok := strings.CutPrefix(module, p.text); ok {
+			return p.part, rest, role, nil
 		}
+	}
+	return UNet, module, role, nil
+}
+
+// split takes a tensor's name apart, and gives its module the one spelling.
+func split(key string) (at place, role int, err error) {
+	at.part, at.path, role, err = cut(key)
+	if err != nil {
+		return at, 0, err
 	}
 	at.path = strings.ReplaceAll(at.path, ".", "_")
 	// Diffusers' attention processors had layers of their own, once.

@@ -7,7 +7,6 @@ package lora
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +50,10 @@ func Outline(f *safetensors.File) ([]Layer, error) { return read(f, "") }
 
 // read returns all layers, one part's with their numbers.
 func read(f *safetensors.File, part Part) ([]Layer, error) {
-	named := alphas(f)
+	settings, err := readSettings(f)
+	if err != nil {
+		return nil, err
+	}
 	pairs := map[place]*pair{}
 	for _, t := range f.Tensors {
 		at, role, err := split(t.Name)
@@ -74,8 +76,9 @@ func read(f *safetensors.File, part Part) ([]Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if alpha, ok := named[at.part]; ok && p[alphaRole] == nil {
-			layer.Alpha = alpha
+		if p[alphaRole] == nil {
+			_, module, _, _ := cut(layer.Key)
+			layer.Alpha = settings[at.part].alpha(module, layer.Rank, layer.Alpha)
 		}
 		layers = append(layers, layer)
 	}
@@ -132,19 +135,4 @@ func (p *pair) layer(f *safetensors.File, at place, numbers bool) (Layer, error)
 		l.Alpha = float64(alpha[0])
 	}
 	return l, nil
-}
-
-// alphas are those that diffusers keeps beside the tensors, by part.
-func alphas(f *safetensors.File) map[Part]float64 {
-	var settings map[string]any
-	if json.Unmarshal([]byte(f.Metadata["lora_adapter_metadata"]), &settings) != nil {
-		return nil // there are none
-	}
-	found := map[Part]float64{}
-	for _, part := range []Part{UNet, TextEncoder, TextEncoder2} {
-		if alpha, ok := settings[string(part)+".lora_alpha"].(float64); ok {
-			found[part] = alpha
-		}
-	}
-	return found
 }

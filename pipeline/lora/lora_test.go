@@ -91,6 +91,49 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestSettings holds that a layer's strength is PEFT's, whose configuration
+// diffusers keeps beside the tensors: for all layers, for those whose path ends as
+// a pattern wants, by the rank's root, and of a UNet saved by itself.
+func TestSettings(t *testing.T) {
+	layer := func(path string) []tensor {
+		return []tensor{{path + ".lora_A.weight", []int64{4, 3}, 0}, {path + ".lora_B.weight", []int64{5, 4}, 0}}
+	}
+	const q, k, text = "unet.mid_block.attentions.0.to_q", "unet.mid_block.attentions.0.to_k", "text_encoder.text_model.encoder.layers.0.mlp.fc1"
+	for name, c := range map[string]struct {
+		settings string
+		want     [3]float64 // of q, k and text
+	}{
+		"nothing":           {`{}`, [3]float64{4, 4, 4}},
+		"all of a part":     {`{"unet.lora_alpha": 8, "unet.alpha_pattern": {}, "unet.use_rslora": false}`, [3]float64{8, 8, 4}},
+		"a pattern":         {`{"unet.lora_alpha": 8, "unet.alpha_pattern": {"attentions.0.to_k": 2}}`, [3]float64{8, 2, 4}},
+		"no end of a path":  {`{"unet.lora_alpha": 8, "unet.alpha_pattern": {"o_k": 2, "mid_block": 3}}`, [3]float64{8, 8, 4}},
+		"the first of two":  {`{"unet.alpha_pattern": {"to_.": 1, "to_k": 2}}`, [3]float64{1, 1, 4}},
+		"the rank's root":   {`{"unet.lora_alpha": 8, "unet.use_rslora": true, "text_encoder.lora_alpha": 6}`, [3]float64{16, 16, 6}},
+		"a UNet's own file": {`{"lora_alpha": 8, "alpha_pattern": null}`, [3]float64{8, 8, 4}},
+	} {
+		layers, err := Outline(open(t, map[string]string{"lora_adapter_metadata": c.settings}, slices.Concat(layer(q), layer(k), layer(text))...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range layers {
+			if want := c.want[slices.Index([]string{q, k, text}, strings.TrimSuffix(l.Key, ".lora_A.weight"))]; l.Alpha != want {
+				t.Errorf("%s: the alpha of %s is %v, want %v", name, l.Key, l.Alpha, want)
+			}
+		}
+	}
+	for settings, want := range map[string]string{
+		`{"unet.alpha_pattern": {"(?!to_q)": 1}}`: `alpha_pattern "(?!to_q)"`,
+		`{"unet.alpha_pattern": {"to_q": "1"}}`:   `alpha_pattern "to_q"`,
+		`{"unet.alpha_pattern": [1]}`:             "alpha_pattern is [1]",
+		`{"unet.lora_alpha": "8"}`:                "lora_alpha",
+	} {
+		_, err := Outline(open(t, map[string]string{"lora_adapter_metadata": settings}, layer(q)...))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "lora_adapter_metadata of the unet") {
+			t.Errorf("%s: %v, want it to name %s", settings, err, want)
+		}
+	}
+}
+
 func TestReadFails(t *testing.T) {
 	const at = "lora_unet_conv_in."
 	for name, c := range map[string]struct {
