@@ -103,3 +103,21 @@ func TestEditsBesideOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestExtendedTooFar holds that a picture whose size the producer didn't know isn't
+// extended to more than can be held.
+func TestExtendedTooFar(t *testing.T) {
+	renderer, library := openModels(t, "sd")
+	spec, faults := job.Decode([]byte(`{"kind": "edit", "model": "sd", "image": "inputs/picture.png", "extend": {"left": 8192, "top": 8192}, "steps": 2}`))
+	if faults == nil {
+		spec, faults = spec.Resolve(library.Model)
+	}
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	_, err := renderer.Render(t.Context(), job.Order{Spec: spec, Input: testInput}, nil)
+	expect(t, err, "extended, a picture of", "at most 64 million")
+	if job.ClassOf(err) != job.BadJob {
+		t.Errorf("its class is %q", job.ClassOf(err))
+	}
+}

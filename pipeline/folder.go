@@ -392,6 +392,9 @@ func (f *folder) fillIn(preset defaults) error {
 	if m.Width <= 0 || m.Height <= 0 {
 		return fmt.Errorf("%s: no sample_size; a darkroom.json with width and height helps", f.file("unet/config.json"))
 	}
+	if m.Width > job.MaxSide || m.Height > job.MaxSide {
+		return fmt.Errorf("%s: its own size of %dx%d is more than the %d to a side that can be painted; a darkroom.json with width and height helps", f.Where(), m.Width, m.Height, job.MaxSide)
+	}
 	if m.Width%m.Multiple != 0 || m.Height%m.Multiple != 0 {
 		return fmt.Errorf("%s: its own size of %dx%d is no multiple of %d, which its UNet and VAE want", f.Where(), m.Width, m.Height, m.Multiple)
 	}

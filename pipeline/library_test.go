@@ -226,6 +226,7 @@ func TestBadModels(t *testing.T) {
 		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp"}},
 		"too many steps":       {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"steps": 0}`) }, []string{"darkroom.json", "steps is 0", "1 to 1000"}},
 		"an odd size":          {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"width": 72}`) }, []string{"72x64", "multiple of 16"}},
+		"a giant":              {change("unet/config.json", `"sample_size": 8`, `"sample_size": 1e9`), []string{"8000000000x8000000000", "more than the 8192"}},
 		"an odd scheduler":     {change("scheduler/scheduler_config.json", `"beta_start": 0.00085`, `"beta_start": "low"`), []string{"scheduler", "beta_start"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,9 @@ func openSource(ctx context.Context, order job.Order) (*source, error) {
 		return nil, job.Bad(fmt.Errorf("the mask has %dx%d pixels, and the image %dx%d", mask.Width, mask.Height, picture.Width, picture.Height))
 	}
 	if e := spec.Extend; e != nil {
+		if err := e.Check(picture.Width, picture.Height); err != nil {
+			return nil, job.Bad(err)
+		}
 		picture, mask = picture.Extend(e.Left, e.Top, e.Right, e.Bottom), mask.Surround(255, e.Left, e.Top, e.Right, e.Bottom)
 	}
 	mask = mask.Blur(spec.MaskBlur)

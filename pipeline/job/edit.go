@@ -40,13 +40,12 @@ func (s *Spec) resolveEdit(m Model) (faults Faults) {
 		fault("strength", fmt.Sprintf("%v of %d steps is less than one step", s.Strength, s.Steps), fmt.Sprintf("want at least %v", math.Ceil(1000/float64(s.Steps))/1000))
 	}
 	multiple := max(m.Multiple, 1)
-	width, height := s.source.Width, s.source.Height
+	width, height := s.Extend.extended(s.source.Width, s.source.Height)
+	if err := s.Extend.Check(s.source.Width, s.source.Height); err != nil {
+		fault("extend", err.Error(), "")
+	}
 	if width == 0 || height == 0 || s.MaskPadding != nil {
 		return faults // the part around the mask gets the model's own size
-	}
-	if s.Extend != nil {
-		width += s.Extend.Left + s.Extend.Right
-		height += s.Extend.Top + s.Extend.Bottom
 	}
 	for _, side := range []struct {
 		name   string
@@ -59,9 +58,27 @@ func (s *Spec) resolveEdit(m Model) (faults Faults) {
 		switch *side.pixels = side.own / multiple * multiple; {
 		case *side.pixels == 0:
 			fault("image", fmt.Sprintf("its %s of %d pixels is less than the %d that this model paints at least", side.name, side.own, multiple), "a `"+side.name+"` enlarges it")
-		case *side.pixels > maxSide:
-			fault("image", fmt.Sprintf("its %s of %d pixels is more than %d", side.name, side.own, maxSide), "a `"+side.name+"` makes it smaller")
+		case *side.pixels > MaxSide:
+			fault("image", fmt.Sprintf("its %s of %d pixels is more than %d", side.name, side.own, MaxSide), "a `"+side.name+"` makes it smaller")
 		}
 	}
 	return faults
+}
+
+// extended is the size of a picture with what it is extended by; 0x0, which isn't
+// known yet, stays that.
+func (e *Extend) extended(width, height int) (int, int) {
+	if e == nil || width == 0 || height == 0 {
+		return width, height
+	}
+	return e.Left + width + e.Right, e.Top + height + e.Bottom
+}
+
+// Check says what is wrong with the size of a picture with what it is extended by,
+// in a few words.
+func (e *Extend) Check(width, height int) error {
+	if w, h := e.extended(width, height); e != nil && w*h > MaxPixels {
+		return fmt.Errorf("extended, a picture of %dx%d pixels has %dx%d, and at most %d million can be held", width, height, w, h, MaxPixels>>20)
+	}
+	return nil
 }

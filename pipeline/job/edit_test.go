@@ -77,6 +77,7 @@ func TestEditFaults(t *testing.T) {
 		{`{"kind": "edit", "image": "photo.png", "strength": 0.04}`, house, "`strength`: 0.04 of 20 steps is less than one step, want at least 0.05"},
 		{`{"kind": "edit", "image": "photo.png"}`, blind, "`kind`: out of place `edit`, this model has no VAE encoder"},
 		{`{"kind": "edit", "image": "photo.png"}`, painter, "`mask`: missing, this model only paints the part"},
+		{`{"kind": "edit", "image": "huge.png", "extend": {"left": 8192, "bottom": 8192}, "width": 64, "height": 64}`, house, "`extend`: extended, a picture of 4000x3000 pixels has 12192x11192, and at most 64 million can be held"},
 		{`{}`, painter, "`kind`: out of place `generate`, this model only paints parts"},
 	} {
 		spec, faults := decode(t, c.line).Locate(locate)

@@ -8,8 +8,13 @@ import (
 
 const (
 	// MaxScale is how many times as wide a picture can become.
-	MaxScale    = 16
-	maxSide     = 8192 // pixels
+	MaxScale = 16
+	// MaxSide is how long the sides of a picture can be that is painted or
+	// enlarged, pixels.
+	MaxSide = 8192
+	// MaxPixels is how many pixels a picture can have that a job starts from, with
+	// what it is extended by.
+	MaxPixels   = 64 << 20
 	minStrength = 1e-3 // one of 1,000 steps
 )
 
@@ -41,13 +46,13 @@ var specMembers = newMembers(
 	member[Spec]{"guidance_end", func(d *decoder, s *Spec) { s.GuidanceEnd = d.float(0, 1); d.given(givenGuidanceEnd) }},
 	member[Spec]{"eta", func(d *decoder, s *Spec) { s.Eta = d.float(0, 1) }},
 	member[Spec]{"clip_skip", func(d *decoder, s *Spec) { s.ClipSkip = d.int(0, 100) }},
-	member[Spec]{"width", func(d *decoder, s *Spec) { s.Width = d.int(1, maxSide) }},
-	member[Spec]{"height", func(d *decoder, s *Spec) { s.Height = d.int(1, maxSide) }},
+	member[Spec]{"width", func(d *decoder, s *Spec) { s.Width = d.int(1, MaxSide) }},
+	member[Spec]{"height", func(d *decoder, s *Spec) { s.Height = d.int(1, MaxSide) }},
 	member[Spec]{"image", func(d *decoder, s *Spec) { s.Image = d.name(wantFile, validFile) }},
 	member[Spec]{"mask", func(d *decoder, s *Spec) { s.Mask = d.name(wantFile, validFile) }},
 	member[Spec]{"strength", func(d *decoder, s *Spec) { s.Strength = d.float(minStrength, 1) }},
 	member[Spec]{"mask_blur", func(d *decoder, s *Spec) { s.MaskBlur = d.float(0, 1000) }},
-	member[Spec]{"mask_padding", func(d *decoder, s *Spec) { s.MaskPadding = new(d.int(0, maxSide)) }},
+	member[Spec]{"mask_padding", func(d *decoder, s *Spec) { s.MaskPadding = new(d.int(0, MaxSide)) }},
 	member[Spec]{"keep_unmasked", func(d *decoder, s *Spec) { s.KeepUnmasked = d.bool() }},
 	member[Spec]{"extend", func(d *decoder, s *Spec) {
 		var e Extend
@@ -89,10 +94,10 @@ var specMembers = newMembers(
 )
 
 var extendMembers = newMembers(
-	member[Extend]{"left", func(d *decoder, e *Extend) { e.Left = d.int(0, maxSide) }},
-	member[Extend]{"top", func(d *decoder, e *Extend) { e.Top = d.int(0, maxSide) }},
-	member[Extend]{"right", func(d *decoder, e *Extend) { e.Right = d.int(0, maxSide) }},
-	member[Extend]{"bottom", func(d *decoder, e *Extend) { e.Bottom = d.int(0, maxSide) }},
+	member[Extend]{"left", func(d *decoder, e *Extend) { e.Left = d.int(0, MaxSide) }},
+	member[Extend]{"top", func(d *decoder, e *Extend) { e.Top = d.int(0, MaxSide) }},
+	member[Extend]{"right", func(d *decoder, e *Extend) { e.Right = d.int(0, MaxSide) }},
+	member[Extend]{"bottom", func(d *decoder, e *Extend) { e.Bottom = d.int(0, MaxSide) }},
 )
 
 var upscalingMembers = newMembers(

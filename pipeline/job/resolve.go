@@ -95,7 +95,7 @@ func (s Spec) Resolve(find func(ref string) (Model, error)) (Spec, Faults) {
 func nearestSizes(pixels, multiple int) string {
 	below := pixels / multiple * multiple
 	switch above := below + multiple; {
-	case above > maxSide:
+	case above > MaxSide:
 		return fmt.Sprintf("want %d", below)
 	case below == 0:
 		return fmt.Sprintf("want %d", above)

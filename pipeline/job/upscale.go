@@ -118,7 +118,8 @@ func (s *Spec) resolveUpscale(m Model) (faults Faults) {
 // Enlarged is the size of what a pipeline that upscales makes of a picture: its
 // sides are multiples, as all of a pipeline's are.
 func (m Model) Enlarged(width, height int) (int, int) {
-	side := func(pixels int) int { return int(float64(pixels)*m.Scale) / m.Multiple * m.Multiple }
+	multiple := max(m.Multiple, 1)
+	side := func(pixels int) int { return int(float64(pixels)*m.Scale) / multiple * multiple }
 	return side(width), side(height)
 }
 
@@ -130,11 +131,7 @@ func (s *Spec) checkUpscaling() Faults {
 	}
 	width, height := s.Width, s.Height
 	if s.MaskPadding != nil { // the part that is painted goes back into the whole
-		width, height = s.source.Width, s.source.Height
-		if s.Extend != nil && width > 0 {
-			width += s.Extend.Left + s.Extend.Right
-			height += s.Extend.Top + s.Extend.Bottom
-		}
+		width, height = s.Extend.extended(s.source.Width, s.source.Height)
 	}
 	return checkSize("upscale.scale", width, height, s.Upscale.Scale)
 }
@@ -145,8 +142,8 @@ func Scaled(pixels int, scale float64) int { return int(math.Round(float64(pixel
 // CheckScaled says what is wrong with the size that a picture is to have, in a
 // few words.
 func CheckScaled(width, height int, scale float64) error {
-	if w, h := Scaled(width, scale), Scaled(height, scale); w > maxSide || h > maxSide {
-		return fmt.Errorf("%v times as large, a picture of %dx%d pixels has %dx%d, and at most %d to a side can be made", scale, width, height, w, h, maxSide)
+	if w, h := Scaled(width, scale), Scaled(height, scale); w > MaxSide || h > MaxSide {
+		return fmt.Errorf("%v times as large, a picture of %dx%d pixels has %dx%d, and at most %d to a side can be made", scale, width, height, w, h, MaxSide)
 	}
 	return nil
 }

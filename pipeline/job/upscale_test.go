@@ -62,6 +62,13 @@ func TestUpscales(t *testing.T) {
 	}
 }
 
+// A catalogue that says nothing of multiples is one that another made.
+func TestEnlargedByNoMultiple(t *testing.T) {
+	if width, height := (job.Model{Scale: 4}).Enlarged(30, 20); width != 120 || height != 80 {
+		t.Errorf("%dx%d, want 120x80", width, height)
+	}
+}
+
 func TestUpscaleFaults(t *testing.T) {
 	const plain = ", house-upscale enlarges a picture without a prompt and without steps"
 	for line, want := range map[string]string{
