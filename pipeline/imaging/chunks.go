@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"iter"
 	"slices"
 )
 
@@ -34,16 +35,24 @@ func insertChunks(picture []byte, texts []text) []byte {
 	return slices.Insert(picture, header, chunks...)
 }
 
+// allChunks yields the kinds and the contents of a PNG's chunks, of one that is cut off
+// those that are whole.
+func allChunks(picture []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		rest, ok := bytes.CutPrefix(picture, []byte(signature))
+		for ok && len(rest) >= 12 {
+			size := binary.BigEndian.Uint32(rest)
+			if uint64(size) > uint64(len(rest)-12) || !yield(string(rest[4:8]), rest[8:8+size]) {
+				break
+			}
+			rest = rest[12+size:]
+		}
+	}
+}
+
 // findText returns a PNG's text under a keyword, as it is encoded.
 func findText(picture []byte, keyword string) ([]byte, bool) {
-	rest, ok := bytes.CutPrefix(picture, []byte(signature))
-	for ok && len(rest) >= 12 {
-		size, kind := binary.BigEndian.Uint32(rest), string(rest[4:8])
-		if uint64(size) > uint64(len(rest)-12) {
-			break
-		}
-		body := rest[8 : 8+size]
-		rest = rest[12+size:]
+	for kind, body := range allChunks(picture) {
 		key, text, _ := bytes.Cut(body, []byte{0})
 		switch {
 		case string(key) != keyword:

@@ -12,13 +12,15 @@ import (
 	"sync"
 
 	"golang.org/x/image/webp"
+
+	"github.com/darkroom/darkroom/pipeline/job"
 )
 
 const (
 	// MaxPixels is how many pixels a picture may have, MaxSide how long its
 	// sides may be and MaxBytes how large its file: a few bytes can claim to be
 	// gigabytes of pixels.
-	MaxPixels = 64 << 20
+	MaxPixels = job.MaxPixels
 	MaxSide   = 1 << 15
 	MaxBytes  = 256 << 20
 )
@@ -81,9 +83,7 @@ func Open(data []byte) (*File, error) {
 	case f.Width > MaxSide || f.Height > MaxSide || f.Width*f.Height > MaxPixels:
 		return nil, fmt.Errorf("a picture of %dx%d pixels, want at most %d million and sides up to %d", f.Width, f.Height, MaxPixels>>20, MaxSide)
 	}
-	if f.Ext == "jpg" {
-		f.orientation = readOrientation(data)
-	}
+	f.orientation = readOrientation(data, f.Ext)
 	if f.orientation.turned() {
 		f.Width, f.Height = f.Height, f.Width
 	}

@@ -61,7 +61,8 @@ func TestPNGKinds(t *testing.T) {
 	}
 }
 
-// TestOrientation turns a JPEG whose dark corner lies elsewhere in each.
+// TestOrientation turns a picture of each format with EXIF whose dark corner lies
+// elsewhere in each orientation, as Pillow does for diffusers.
 func TestOrientation(t *testing.T) {
 	gray := image.NewGray(image.Rect(0, 0, 32, 16))
 	for i := range gray.Pix {
@@ -73,26 +74,83 @@ func TestOrientation(t *testing.T) {
 	if err := jpeg.Encode(&b, gray, &jpeg.Options{Quality: 100}); err != nil {
 		t.Fatal(err)
 	}
+	flat, lossless := encode(t, gray), encodeWebP(gray)
+	formats := map[string]func(exif []byte) []byte{
+		"jpg": func(exif []byte) []byte {
+			return slices.Insert(slices.Clone(b.Bytes()), 2, appendSegment(nil, markerAPP1, append([]byte(exifStart), exif...))...)
+		},
+		"jpg with filling": func(exif []byte) []byte {
+			return slices.Insert(slices.Clone(b.Bytes()), 2, append([]byte{0xff, 0xff}, appendSegment(nil, markerAPP1, append([]byte(exifStart), exif...))...)...)
+		},
+		"png": func(exif []byte) []byte {
+			return slices.Insert(slices.Clone(flat), header, appendChunk(nil, "eXIf", exif)...)
+		},
+		"webp":            func(exif []byte) []byte { return riff(gray, lossless, exif) },
+		"webp as in jpgs": func(exif []byte) []byte { return riff(gray, lossless, append([]byte(exifStart), exif...)) },
+	}
 	for o, corner := range []image.Point{1: {0, 0}, {31, 0}, {31, 15}, {0, 15}, {0, 0}, {15, 0}, {15, 31}, {0, 31}} {
 		if o == 0 {
 			continue
 		}
-		exif := append([]byte("Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00"), byte(o), 0, 0, 0, 0, 0, 0, 0)
-		data := slices.Insert(slices.Clone(b.Bytes()), 2, appendSegment(nil, markerAPP1, exif)...)
-		file, err := Open(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		picture, err := file.RGB()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if picture.Width != file.Width || (o >= 5) != (file.Width == 16) {
-			t.Errorf("orientation %d: %dx%d, the header %d wide", o, picture.Width, picture.Height, file.Width)
-		} else if v := picture.At(corner.X, corner.Y)[0]; v > 40 {
-			t.Errorf("orientation %d: %v is %d, want it dark", o, corner, v)
+		exif := append([]byte("II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00"), byte(o), 0, 0, 0, 0, 0, 0, 0)
+		for format, with := range formats {
+			file, err := Open(with(exif))
+			if err != nil {
+				t.Fatal(format, err)
+			}
+			picture, err := file.RGB()
+			if err != nil {
+				t.Fatal(format, err)
+			}
+			if picture.Width != file.Width || (o >= 5) != (file.Width == 16) {
+				t.Errorf("%s of orientation %d: %dx%d, the header %d wide", format, o, picture.Width, picture.Height, file.Width)
+			} else if v := picture.At(corner.X, corner.Y)[1]; v > 40 {
+				t.Errorf("%s of orientation %d: %v is %d, want it dark", format, o, corner, v)
+			}
 		}
 	}
+}
+
+// encodeWebP writes the chunk of a lossless WebP, whose green is a bit a pixel.
+func encodeWebP(picture *image.Gray) []byte {
+	data, used := []byte{0x2f}, 8
+	write := func(value, bits int) {
+		for i := range bits {
+			if used == 8 {
+				data, used = append(data, 0), 0
+			}
+			data[len(data)-1] |= byte(value >> i & 1 << used)
+			used++
+		}
+	}
+	write(picture.Rect.Dx()-1, 14)
+	write(picture.Rect.Dy()-1, 14)
+	write(0, 1+3)            // no alpha, version 0
+	write(0, 3)              // no transforms, no cache of colors, one group of codes
+	write(0b111, 3)          // green: two symbols, of 8 bits
+	write(0, 8)              // dark is 0
+	write(255, 8)            // light is 1
+	write(0b0001, 4)         // red: one symbol, of 1 bit
+	write(0b0001, 4)         // blue
+	write(0b101|255<<3, 3+8) // alpha: one symbol, of 8 bits
+	write(0b0001, 4)         // distances
+	for _, v := range picture.Pix {
+		write(int(v)&1, 1)
+	}
+	return data
+}
+
+// riff is a WebP file with EXIF.
+func riff(picture *image.Gray, lossless, exif []byte) []byte {
+	chunk := func(b []byte, name string, data []byte) []byte {
+		b = binary.LittleEndian.AppendUint32(append(b, name...), uint32(len(data)))
+		if b = append(b, data...); len(data)%2 == 1 {
+			b = append(b, 0)
+		}
+		return b
+	}
+	canvas := []byte{1 << 3, 0, 0, 0, byte(picture.Rect.Dx() - 1), 0, 0, byte(picture.Rect.Dy() - 1), 0, 0}
+	return chunk(nil, "RIFF", chunk(chunk(chunk([]byte("WEBP"), "VP8X", canvas), "VP8L", lossless), "EXIF", exif))
 }
 
 // TestGIFFrame reads the first frame, which is a part of the screen.

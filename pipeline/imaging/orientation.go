@@ -48,20 +48,60 @@ func (o orientation) turn(b *Bitmap) *Bitmap {
 	return turned
 }
 
-// readOrientation returns the orientation that a JPEG's EXIF segment holds, 0
-// where it has none that can be read.
-func readOrientation(jpeg []byte) orientation {
+// readOrientation returns the orientation that a file's EXIF holds, 0 where it has
+// none that can be read.
+func readOrientation(data []byte, ext string) orientation {
+	switch ext {
+	case "jpg":
+		return tiffOrientation(jpegEXIF(data))
+	case "png":
+		for kind, body := range allChunks(data) {
+			if kind == "eXIf" {
+				return tiffOrientation(body)
+			}
+		}
+	case "webp":
+		return tiffOrientation(webpEXIF(data))
+	}
+	return 0
+}
+
+// exifStart is what stands before EXIF's TIFF in a JPEG, and in some WebP files.
+const exifStart = "Exif\x00\x00"
+
+// jpegEXIF returns the TIFF of a JPEG's EXIF segment.
+func jpegEXIF(jpeg []byte) []byte {
 	for rest := jpeg[2:]; len(rest) >= 4 && rest[0] == 0xff; {
+		if rest[1] == 0xff { // fills up
+			rest = rest[1:]
+			continue
+		}
 		size := int(binary.BigEndian.Uint16(rest[2:]))
-		if size < 2 || len(rest) < 2+size || rest[1] == 0xda { // the pixels begin
+		if size < 2 || len(rest) < 2+size || rest[1] == markerScan {
 			break
 		}
-		if segment := rest[4 : 2+size]; rest[1] == markerAPP1 && bytes.HasPrefix(segment, []byte("Exif\x00\x00")) {
-			return tiffOrientation(segment[6:])
+		if tiff, ok := bytes.CutPrefix(rest[4:2+size], []byte(exifStart)); ok && rest[1] == markerAPP1 {
+			return tiff
 		}
 		rest = rest[2+size:]
 	}
-	return 0
+	return nil
+}
+
+// webpEXIF returns the TIFF of a WebP's EXIF chunk: chunks of a name of four
+// characters and a length follow each other, on even places.
+func webpEXIF(webp []byte) []byte {
+	for rest := webp[12:]; len(rest) >= 8; {
+		size := int64(binary.LittleEndian.Uint32(rest[4:]))
+		if size > int64(len(rest)-8) {
+			break
+		}
+		if string(rest[:4]) == "EXIF" {
+			return bytes.TrimPrefix(rest[8:8+size], []byte(exifStart))
+		}
+		rest = rest[min(8+size+size&1, int64(len(rest))):]
+	}
+	return nil
 }
 
 // tiffOrientation looks for the tag 0x0112 in the first directory of a TIFF.
