@@ -8,6 +8,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/half"
 	"github.com/darkroom/darkroom/pipeline/onnx"
 )
 
@@ -81,7 +82,7 @@ func newCell(port pipeline.Port, t pipeline.Tensor) (cell, error) {
 	case port.Type == onnx.Int64 && !isFloat:
 		return direct(t.Shape, t.Ints)
 	case port.Type == onnx.Float16 && isFloat:
-		return half(t.Shape, t.Floats)
+		return halves(t.Shape, t.Floats)
 	case port.Type == onnx.Float64 && isFloat:
 		return converted[float64](t.Shape, t.Floats)
 	case port.Type == onnx.Int64 && isFloat: // a timestep: its fraction is cut off
@@ -152,7 +153,7 @@ func scalar(port pipeline.Port, memory []float32) (cell, error) {
 	return c, err
 }
 
-func half(shape []int64, memory []float32) (cell, error) {
+func halves(shape []int64, memory []float32) (cell, error) {
 	data := make([]uint16, len(memory))
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), 2*len(data))
 	tensor, err := ort.NewCustomDataTensor(ort.NewShape(shape...), bytes, ort.TensorElementDataTypeFloat16)
@@ -163,12 +164,12 @@ func half(shape []int64, memory []float32) (cell, error) {
 		value: tensor,
 		feed: func() {
 			for i, v := range memory {
-				data[i] = toHalf(v)
+				data[i] = half.Of(v)
 			}
 		},
 		fetch: func() {
 			for i, v := range data {
-				memory[i] = fromHalf(v)
+				memory[i] = half.Float(v)
 			}
 		},
 	}, nil

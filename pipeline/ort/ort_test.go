@@ -3,7 +3,6 @@ package ort
 import (
 	"context"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	cores "runtime"
@@ -28,39 +27,6 @@ func open(t testing.TB) *Runtime {
 	}
 	t.Skip(err)
 	return nil
-}
-
-// TestHalf goes through all halves, and through what lies between two of them.
-func TestHalf(t *testing.T) {
-	for h := range uint32(1 << 16) {
-		half := uint16(h)
-		f := fromHalf(half)
-		if f != f {
-			if got := fromHalf(toHalf(f)); got == got {
-				t.Fatalf("%#x: not a number becomes %v", half, got)
-			}
-			continue
-		}
-		if got := toHalf(f); got != half {
-			t.Fatalf("%#x is %v and becomes %#x", half, f, got)
-		}
-		if half&0x7fff >= 0x7bff {
-			continue
-		}
-		next := fromHalf(half + 1)
-		middle := float32((float64(f) + float64(next)) / 2)
-		if got, want := toHalf(middle), half+half&1; got != want {
-			t.Fatalf("between %#x and the next it becomes %#x, want the even one %#x", half, got, want)
-		}
-		if got := toHalf(math.Nextafter32(middle, next)); got != half+1 {
-			t.Fatalf("above the middle of %#x and the next it becomes %#x", half, got)
-		}
-	}
-	for f, want := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, -1e30: 0xfc00, 1e-30: 0, float32(math.Inf(1)): 0x7c00} {
-		if got := toHalf(f); got != want {
-			t.Errorf("%v becomes %#x, want %#x", f, got, want)
-		}
-	}
 }
 
 func TestVersionsAreOrdered(t *testing.T) {

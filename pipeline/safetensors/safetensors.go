@@ -15,6 +15,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/darkroom/darkroom/pipeline/half"
 )
 
 // maxHeader is the longest header, bytes: that of the format's own readers.
@@ -201,7 +203,7 @@ func (f *File) Floats(t Tensor) ([]float32, error) {
 		case "F32":
 			floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		case "F16":
-			floats[i] = half(binary.LittleEndian.Uint16(raw[2*i:]))
+			floats[i] = half.Float(binary.LittleEndian.Uint16(raw[2*i:]))
 		case "BF16":
 			floats[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[2*i:])) << 16)
 		}
@@ -210,17 +212,4 @@ func (f *File) Floats(t Tensor) ([]float32, error) {
 		}
 	}
 	return floats, nil
-}
-
-// half is the value of a number of half precision (IEEE 754 binary16).
-func half(bits uint16) float32 {
-	sign, exponent, fraction := uint32(bits>>15)<<31, uint32(bits>>10&0x1f), uint32(bits&0x3ff)
-	switch exponent {
-	case 0:
-		v := float32(fraction) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 0x1f:
-		return math.Float32frombits(sign | 0xff<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }

@@ -1,10 +1,12 @@
-package ort
+// Package half converts numbers of half precision (IEEE 754 binary16), which Go
+// has no type for.
+package half
 
 import "math"
 
-// toHalf rounds to IEEE 754 binary16, ties to even; what is too large becomes
+// Of rounds a number to the nearest half, ties to even; what is too large becomes
 // an infinity.
-func toHalf(f float32) uint16 {
+func Of(f float32) uint16 {
 	bits := math.Float32bits(f)
 	sign := uint16(bits >> 16 & 0x8000)
 	bits &= 0x7fffffff
@@ -20,8 +22,8 @@ func toHalf(f float32) uint16 {
 	return sign | uint16((bits-(127-15)<<23+0xfff+odd)>>13)
 }
 
-// fromHalf is exact.
-func fromHalf(h uint16) float32 {
+// Float is the value of a half. It is exact.
+func Float(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	exponent, fraction := uint32(h>>10&0x1f), uint32(h&0x3ff)
 	switch exponent {
