@@ -28,13 +28,7 @@ func (m *Model) attribute(n node, name string) int64 {
 	if !ok {
 		return 0
 	}
-	if one := m.varint(at, attributeInt, math.MinInt64); one != math.MinInt64 {
-		return one
-	}
-	if several := m.varints(at, attributeInts); len(several) > 0 {
-		return several[0]
-	}
-	return 0
+	return m.varint(at, attributeInt, m.varint(at, attributeInts, 0))
 }
 
 // constantTensor returns the payload of a Constant node's tensor.

@@ -21,10 +21,11 @@ func (m *Model) replace(at span, payload []byte) { m.edit(edit{at: at, payload: 
 func (m *Model) remove(n node) { m.edit(edit{at: n.at, gone: true}) }
 
 func (m *Model) edit(e edit) {
-	if i := slices.IndexFunc(m.edits, func(other edit) bool { return other.at == e.at }); i >= 0 {
+	if i, ok := m.edited[e.at]; ok {
 		m.edits[i] = e
 		return
 	}
+	m.edited[e.at] = len(m.edits)
 	m.edits = append(m.edits, e)
 }
 

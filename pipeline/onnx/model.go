@@ -57,6 +57,7 @@ type Model struct {
 	weights map[string]span // the payloads of the initializers' TensorProtos, by name
 	files   []string        // external data, each named once, relative to the model's folder
 	edits   []edit
+	edited  map[span]int // the edits of fields that were there, by payload
 }
 
 type span struct{ from, to int }
@@ -114,7 +115,7 @@ func Parse(data []byte) (*Model, error) {
 	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
 		return nil, errors.New("a Git LFS pointer, not the file itself: run git lfs pull")
 	}
-	m := &Model{data: data, weights: map[string]span{}}
+	m := &Model{data: data, weights: map[string]span{}, edited: map[span]int{}}
 	err := m.fields(span{0, len(data)}, func(number protowire.Number, at span) error {
 		if number == modelGraph {
 			m.graph = at
@@ -170,20 +171,8 @@ func (m *Model) fields(at span, f func(protowire.Number, span) error) error {
 
 // varint returns the value of a varint field of the message in at, or absent.
 func (m *Model) varint(at span, number protowire.Number, absent int64) int64 {
-	for rest := m.data[at.from:at.to]; len(rest) > 0; {
-		got, kind, n := protowire.ConsumeTag(rest)
-		if n < 0 {
-			break
-		}
-		size := protowire.ConsumeFieldValue(got, kind, rest[n:])
-		if size < 0 {
-			break
-		}
-		if got == number && kind == protowire.VarintType {
-			v, _ := protowire.ConsumeVarint(rest[n:])
-			return int64(v)
-		}
-		rest = rest[n+size:]
+	if values := m.varints(at, number); len(values) > 0 {
+		return values[0]
 	}
 	return absent
 }
