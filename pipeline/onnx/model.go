@@ -55,7 +55,7 @@ type Model struct {
 	outputs []value
 	nodes   []node
 	weights map[string]span // the payloads of the initializers' TensorProtos, by name
-	files   []string        // external data, each named once, relative to the model's folder
+	files   []string        // external data, wherever the model names it, each once, relative to the model's folder
 	edits   []edit
 	edited  map[span]int // the edits of fields that were there, by payload
 }
@@ -77,12 +77,15 @@ type node struct {
 
 // Field numbers of onnx.proto.
 const (
-	modelGraph = 7
+	modelGraph    = 7
+	modelFunction = 25
+	functionNode  = 7
 
 	graphNode        = 1
 	graphInitializer = 5
 	graphInput       = 11
 	graphOutput      = 12
+	graphSparse      = 15
 
 	nodeInput  = 1
 	nodeOutput = 2
@@ -117,8 +120,16 @@ func Parse(data []byte) (*Model, error) {
 	}
 	m := &Model{data: data, weights: map[string]span{}, edited: map[span]int{}}
 	err := m.fields(span{0, len(data)}, func(number protowire.Number, at span) error {
-		if number == modelGraph {
+		switch number {
+		case modelGraph:
 			m.graph = at
+		case modelFunction:
+			return m.fields(at, func(number protowire.Number, at span) error {
+				if number == functionNode {
+					return m.parseAttributes(at, 0)
+				}
+				return nil
+			})
 		}
 		return nil
 	})
@@ -191,6 +202,8 @@ func (m *Model) parseGraphField(number protowire.Number, at span) error {
 		return m.parseNode(at)
 	case graphInitializer:
 		return m.parseInitializer(at)
+	case graphSparse:
+		return m.parseSparse(at)
 	case graphInput, graphOutput:
 		v, err := m.parseValue(at)
 		if err != nil {
@@ -221,34 +234,23 @@ func (m *Model) parseNode(at span) error {
 		return nil
 	})
 	m.nodes = append(m.nodes, n)
+	if err == nil {
+		err = m.parseAttributes(at, 0)
+	}
 	return err
 }
 
 func (m *Model) parseInitializer(tensor span) error {
-	return m.fields(tensor, func(number protowire.Number, at span) error {
-		switch number {
-		case initializerName:
+	err := m.fields(tensor, func(number protowire.Number, at span) error {
+		if number == initializerName {
 			m.weights[m.text(at)] = tensor
-		case initializerExternal:
-			var key, value string
-			err := m.fields(at, func(number protowire.Number, at span) error {
-				switch number {
-				case entryKey:
-					key = m.text(at)
-				case entryValue:
-					value = m.text(at)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if key == "location" && !slices.Contains(m.files, value) {
-				m.files = append(m.files, value)
-			}
 		}
 		return nil
 	})
+	if err == nil {
+		err = m.parseTensor(tensor)
+	}
+	return err
 }
 
 func (m *Model) parseValue(at span) (value, error) {
