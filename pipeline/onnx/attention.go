@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/darkroom/darkroom/pipeline/half"
 )
 
 // FuseAttention has ONNX Runtime's MultiHeadAttention (domain com.microsoft) do
@@ -14,8 +16,8 @@ import (
 // side: 0.5 GB a row for Stable Diffusion's UNet at 512 px. The fused operator
 // holds a block of them (Dao et al., arXiv 2205.14135).
 //
-// It goes by the nodes that PyTorch's exporter makes of its
-// scaled_dot_product_attention without a mask. What doesn't look exactly like
+// It goes by the nodes that PyTorch's exporters, the older and the newer, make of
+// its scaled_dot_product_attention without a mask. What doesn't look exactly like
 // these stays as it is.
 func (m *Model) FuseAttention() int {
 	if slices.ContainsFunc(m.nodes, func(n node) bool { return slices.Contains([]string{"If", "Loop", "Scan", "SequenceMap"}, n.op) }) {
@@ -72,7 +74,7 @@ func (m *Model) wiring() wiring {
 
 // attention looks at what is around a softmax:
 //
-//	q, k, v: Reshape to [rows tokens heads d], Transpose to [rows heads tokens d], of k to [rows heads d tokens]
+//	q, k, v: Reshape to [rows tokens heads d], Transpose to [rows heads tokens d], of k to [rows heads d tokens], maybe by way of the former
 //	q and k: Mul by √(1/√d)
 //	MatMul of q and k, Softmax, MatMul with v, Transpose back, Reshape back
 func (w wiring) attention(softmax node) (a attention, ok bool) {
@@ -88,7 +90,11 @@ func (w wiring) attention(softmax node) (a attention, ok bool) {
 	}
 	var heads [3]int64
 	a.q, heads[0] = w.heads(byHead, 0, 2, 1, 3)
-	a.k, heads[1] = w.heads(w.maker(k, 0, "Transpose"), 0, 2, 3, 1)
+	if before := w.swapped(w.maker(k, 0, "Reshape")); before.op != "" {
+		a.k, heads[1] = w.heads(before, 0, 2, 1, 3)
+	} else {
+		a.k, heads[1] = w.heads(w.maker(k, 0, "Transpose"), 0, 2, 3, 1)
+	}
 	a.v, heads[2] = w.heads(w.maker(weighted, 1, "Transpose"), 0, 2, 1, 3)
 	back := w.reader(weighted, "Transpose")
 	a.last = w.reader(back, "Reshape")
@@ -180,11 +186,55 @@ func (w wiring) integers(name string) (values []int64) {
 	return values
 }
 
-// rootScale tells whether a Mul is by √(1/√d), worked out in the graph, d being
-// the last dimension of what byHead gives out.
+// swapped is the Transpose whose last two dimensions nodes of the newer exporter
+// swap, in three steps since it doesn't ask how many there are before them: a
+// Reshape of these to one, a Transpose, and a Reshape back.
+func (w wiring) swapped(back node) node {
+	swap := w.maker(back, 0, "Transpose")
+	flat := w.maker(swap, 0, "Reshape")
+	of := w.maker(flat, 0, "Transpose")
+	to, from := w.maker(flat, 1, "Concat").inputs, w.maker(back, 1, "Concat").inputs
+	if !w.permutes(swap, 0, 2, 1) || len(to) != 3 || len(from) != 3 || !slices.Equal(w.integers(to[0]), []int64{-1}) {
+		return node{}
+	}
+	tokens := w.part(to[1], of, -2, -1) && w.part(from[2], of, -2, -1)
+	width := w.part(to[2], of, -1, math.MaxInt64) && w.part(from[1], of, -1, math.MaxInt64)
+	if !tokens || !width || !w.part(from[0], of, math.MinInt64, -2) {
+		return node{}
+	}
+	return of
+}
+
+// part tells whether a value is a Slice of the shape of what a node gives out, from
+// one dimension to another.
+func (w wiring) part(name string, of node, from, to int64) bool {
+	n := w.makers[name]
+	return n.op == "Slice" && len(n.inputs) > 2 && w.readsShape(n, of) &&
+		slices.Equal(w.integers(n.inputs[1]), []int64{from}) && slices.Equal(w.integers(n.inputs[2]), []int64{to})
+}
+
+// readsShape tells whether a node reads the shape of what another gives out.
+func (w wiring) readsShape(n, of node) bool {
+	shape := w.maker(n, 0, "Shape")
+	return shape.op != "" && slices.Equal(shape.inputs, of.outputs)
+}
+
+// rootScale tells whether a Mul is by √(1/√d), d being the last dimension of what
+// byHead gives out: by that number, or by what the graph works out.
 func (w wiring) rootScale(mul, byHead node) bool {
+	if len(mul.inputs) != 2 {
+		return false
+	}
+	if scale, ok := w.number(mul.inputs[1]); ok {
+		const rounding = 1e-3 // of a half, twice
+		shape := w.shape(w.maker(byHead, 0, "Reshape"))
+		return len(shape) == 4 && shape[3] > 0 && math.Abs(scale*math.Pow(float64(shape[3]), .25)-1) < rounding
+	}
 	scale := w.past(w.maker(mul, 1, "Sqrt"), 0)
-	if scale.op != "Div" || len(scale.inputs) != 2 || !w.isOne(scale.inputs[0]) {
+	if scale.op != "Div" || len(scale.inputs) != 2 {
+		return false
+	}
+	if one, ok := w.number(scale.inputs[0]); !ok || one != 1 {
 		return false
 	}
 	root := w.past(scale, 1)
@@ -192,15 +242,10 @@ func (w wiring) rootScale(mul, byHead node) bool {
 	if root.op != "Sqrt" || len(width.inputs) < 2 {
 		return false
 	}
-	var last bool
-	switch at := w.integers(width.inputs[1]); width.op {
-	case "Slice":
-		last = slices.Equal(at, []int64{-1}) && len(width.inputs) > 2 && slices.Equal(w.integers(width.inputs[2]), []int64{math.MaxInt64})
-	case "Gather":
-		last = slices.Equal(at, []int64{-1}) || slices.Equal(at, []int64{3})
+	if at := w.integers(width.inputs[1]); width.op == "Gather" {
+		return w.readsShape(width, byHead) && (slices.Equal(at, []int64{-1}) || slices.Equal(at, []int64{3}))
 	}
-	shape := w.maker(width, 0, "Shape")
-	return last && shape.op != "" && slices.Equal(shape.inputs, byHead.outputs)
+	return w.part(width.outputs[0], byHead, -1, math.MaxInt64)
 }
 
 // past is the node that makes a node's input, before it is cast.
@@ -217,19 +262,27 @@ func (w wiring) past(n node, input int) node {
 	return node{}
 }
 
-// isOne tells whether a value is the number 1, of whatever floating-point type.
-func (w wiring) isOne(name string) bool {
-	if floats := w.constant(name); floats != nil {
-		return slices.Equal(floats, []float32{1})
+// number returns the floating-point number, single or half, that a value is which
+// stands in the graph itself.
+func (w wiring) number(name string) (value float64, ok bool) {
+	tensor, ok := w.known(name, w.makers[name])
+	if !ok {
+		return 0, false
 	}
-	one := false
-	if tensor, ok := w.known(name, w.makers[name]); ok && Type(w.varint(tensor, tensorType, 0)) == Float16 {
-		_ = w.fields(tensor, func(number protowire.Number, at span) error {
-			one = one || number == tensorRaw && string(w.data[at.from:at.to]) == "\x00\x3c"
-			return nil
-		})
+	var raw []byte
+	_ = w.fields(tensor, func(number protowire.Number, at span) error {
+		if number == tensorRaw || number == tensorFloats {
+			raw = w.data[at.from:at.to]
+		}
+		return nil
+	})
+	switch typ := Type(w.varint(tensor, tensorType, 0)); {
+	case typ == Float32 && len(raw) == 4:
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw))), true
+	case typ == Float16 && len(raw) == 2:
+		return float64(half.Float(binary.LittleEndian.Uint16(raw))), true
 	}
-	return one
+	return 0, false
 }
 
 // removeUnread takes away the nodes whose values nobody reads any more, where
