@@ -25,6 +25,7 @@ type shelf struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
+	closed  bool
 	models  map[string]*shelved // by key
 	weight  int64               // of all of them
 	clock   uint64
@@ -52,8 +53,8 @@ type loaded interface{ close() }
 type shelved struct {
 	key    string
 	name   string
-	weight int64 // bytes
-	users  int
+	weight int64         // bytes
+	users  int           // who loads it is one
 	used   uint64        // when last, by the shelf's clock
 	ready  chan struct{} // closed when model and err are there
 	model  loaded
@@ -132,7 +133,7 @@ func (s *shelf) use(wants []wanted, there []found, me *waiter) (all []*shelved, 
 	for i, w := range wants {
 		one, ok := s.models[w.key]
 		if !ok {
-			one = &shelved{key: w.key, name: there[i].name, weight: there[i].size, ready: make(chan struct{})}
+			one = &shelved{key: w.key, name: there[i].name, weight: there[i].size, users: 1, ready: make(chan struct{})}
 			s.models[w.key] = one
 			s.weight += one.weight
 			mine = append(mine, i)
@@ -195,21 +196,18 @@ func (s *shelf) room(wants []wanted, there []found, me *waiter) bool {
 			break
 		}
 		last = one.used
-		s.remove(key)
-		one.model.close()
+		s.free(one)
 		s.log.Info("a model makes room", "model", one.name, "for", strings.Join(names, ", "))
 	}
 	return true
 }
 
-// load fills places on the shelf, all at a time, or takes them away: the next
-// who asks tries again.
+// load begins to fill places on the shelf, all at a time, or to take them away: the
+// next who asks tries again. It goes on where who asked doesn't wait for it.
 func (s *shelf) load(all []*shelved, mine []int, there []found) {
-	var wait sync.WaitGroup
 	for _, i := range mine {
-		wait.Go(func() { s.fill(all[i], there[i].load) })
+		go s.fill(all[i], there[i].load)
 	}
-	wait.Wait()
 }
 
 func (s *shelf) fill(one *shelved, load func() (loaded, error)) {
@@ -223,10 +221,26 @@ func (s *shelf) fill(one *shelved, load func() (loaded, error)) {
 		if one.err != nil {
 			s.remove(one.key)
 		}
+		s.release(one)
+		if s.closed && one.err == nil && one.users == 0 {
+			s.free(one)
+		}
 		s.mu.Unlock()
 		close(one.ready)
 	}()
 	one.model, one.err = load()
+}
+
+// release takes a user from each of the models.
+func (s *shelf) release(all ...*shelved) {
+	free := false
+	for _, one := range all {
+		one.users--
+		free = free || one.users == 0
+	}
+	if free {
+		s.changed()
+	}
 }
 
 // await waits for models in use to be loaded.
@@ -234,14 +248,7 @@ func (s *shelf) await(ctx context.Context, all []*shelved) ([]loaded, func(), er
 	giveBack := sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		free := false
-		for _, one := range all {
-			one.users--
-			free = free || one.users == 0
-		}
-		if free {
-			s.changed()
-		}
+		s.release(all...)
 	})
 	var models []loaded
 	for _, one := range all {
@@ -293,14 +300,20 @@ func (s *shelf) loaded() (models int, weight int64) {
 }
 
 // close frees all models but those in use: a render that is under way after all
-// keeps what it has, or waits for.
+// keeps what it has, or waits for. What is being loaded and nobody waits for is freed
+// once it is there.
 func (s *shelf) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, one := range s.models {
+	s.closed = true
+	for _, one := range s.models {
 		if one.users == 0 {
-			s.remove(key)
-			one.model.close()
+			s.free(one)
 		}
 	}
+}
+
+func (s *shelf) free(one *shelved) {
+	s.remove(one.key)
+	one.model.close()
 }

@@ -96,6 +96,62 @@ func TestFailedLoad(t *testing.T) {
 	}
 }
 
+// TestLoadThatNobodyWaitsFor goes on when who asked for it is cancelled, who is
+// told so at once; the next gets what it loads. Until it is there nothing takes its
+// room, and from a shelf that is closed it goes then.
+func TestLoadThatNobodyWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(10, slog.New(slog.DiscardHandler))
+		var model closing
+		loads, goOn, reason := 0, make(chan struct{}), errors.New("the lamp went out")
+		slow := want("slow", 10, func() (loaded, error) { loads++; <-goOn; return &model, nil })
+		leave := func() {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancelled := make(chan error)
+			go func() {
+				_, _, err := s.borrow(ctx, slow)
+				cancelled <- err
+			}()
+			synctest.Wait()
+			cancel(reason)
+			if err := <-cancelled; !errors.Is(err, reason) {
+				t.Errorf("%v, want %v", err, reason)
+			}
+		}
+		leave()
+		others := 0
+		for _, one := range []wanted{slow, want("other", 10, func() (loaded, error) { return dummy("other"), nil })} {
+			go func() {
+				_, giveBack, err := s.borrow(t.Context(), one)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				others++
+				giveBack()
+			}()
+			synctest.Wait()
+		}
+		if others != 0 {
+			t.Errorf("%d have got their models before the first is loaded", others)
+		}
+		close(goOn)
+		synctest.Wait()
+		if loads != 1 || others != 2 || model.closed != 1 {
+			t.Errorf("%d loads, %d have got their models, and the first is closed %d times; want 1, 2 and 1", loads, others, model.closed)
+		}
+
+		goOn = make(chan struct{})
+		leave()
+		s.close()
+		close(goOn)
+		synctest.Wait()
+		if loads != 2 || model.closed != 2 || len(s.models) != 0 {
+			t.Errorf("%d loads, closed %d times, and %d models are there", loads, model.closed, len(s.models))
+		}
+	})
+}
+
 // TestPanickedLoad ends the render that asked for the model, not the process: the
 // next one loads it.
 func TestPanickedLoad(t *testing.T) {
