@@ -227,7 +227,7 @@ func classify(err error) error {
 	text := strings.ToLower(err.Error())
 	for _, words := range []string{"out of memory", "failed to allocate memory", "bad_alloc", "bad allocation", "cudnn_status_alloc_failed", "cublas_status_alloc_failed"} {
 		if strings.Contains(text, words) {
-			return errors.Join(pipeline.ErrOutOfMemory, err)
+			return fmt.Errorf("%w: %w", pipeline.ErrOutOfMemory, err)
 		}
 	}
 	return err
