@@ -33,7 +33,7 @@ check-deploy: onnxruntime
 
 bench: onnxruntime tools
 	go test -run '^$$' -bench '^Benchmark(Picture|FirstPicture|Step)$$' -benchtime 20x ./pipeline
-	go test -run '^$$' -bench 'Mixed|Upscale' -benchtime 3x ./pipeline
+	go test -run '^$$' -bench 'Mixed|Upscale|LoRA' -benchtime 3x ./pipeline
 	go test -run '^$$' -bench ManyPictures -benchtime 1x -timeout 1h ./pipeline
 	go test -run '^$$' -bench FirstPicture -benchtime 5x .
 	go test -run '^$$' -bench Enqueue -benchtime 1x .
