@@ -26,14 +26,3 @@ var files embed.FS
 func All() fs.FS {
 	return overlay{files, renamed{files, "house", "house-inpaint"}}
 }
-
-// House returns the base model's folder: model_index.json at its root, one
-// folder for each part, and darkroom.json with the size, steps and guidance
-// that suit it.
-func House() fs.FS {
-	house, err := fs.Sub(files, "house")
-	if err != nil {
-		panic(err) // only for a malformed name
-	}
-	return house
-}

@@ -10,12 +10,11 @@ import (
 const maxSize = 32 << 20
 
 func TestHouseIsAWholePipeline(t *testing.T) {
-	house := House()
 	for _, name := range []string{
 		"text_encoder/model.onnx", "unet/model.onnx", "vae_encoder/model.onnx", "vae_decoder/model.onnx",
 		"tokenizer/vocab.json", "tokenizer/merges.txt",
 	} {
-		if info, err := fs.Stat(house, name); err != nil || info.Size() == 0 {
+		if info, err := fs.Stat(All(), "house/"+name); err != nil || info.Size() == 0 {
 			t.Errorf("%s is missing or empty: %v", name, err)
 		}
 	}
@@ -64,7 +63,7 @@ func TestHouseConfigsAgree(t *testing.T) {
 		"darkroom.json": &darkroom, "unet/config.json": &unet, "vae_decoder/config.json": &vae,
 		"text_encoder/config.json": &text, "tokenizer/tokenizer_config.json": &tokenizer,
 	} {
-		data, err := fs.ReadFile(House(), name)
+		data, err := fs.ReadFile(All(), "house/"+name)
 		if err != nil {
 			t.Fatal(err)
 		}

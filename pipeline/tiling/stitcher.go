@@ -12,7 +12,6 @@ type Stitcher struct {
 	next int             // tile
 	band *imaging.Bitmap // the row of tiles under way
 	tail *imaging.Bitmap // the lower end of the band before it, which passes into this one
-	top  int             // of the band, in the enlarged picture
 }
 
 // NewStitcher returns a stitcher of tiles of three channels, so many times as
