@@ -47,12 +47,12 @@ func Outline(f *safetensors.File) (Embedding, error) {
 	e := Embedding{tensors: names}
 	for i, name := range names {
 		t, _ := f.Find(name)
+		if t.Size() == 0 || len(t.Shape) > 2 || len(t.Shape) < 1 {
+			return Embedding{}, fmt.Errorf("%q has the shape %v, want [width] or [vectors width]", name, t.Shape)
+		}
 		vectors, width := 1, t.Shape[len(t.Shape)-1]
 		if len(t.Shape) == 2 {
 			vectors = int(t.Shape[0])
-		}
-		if t.Size() == 0 || len(t.Shape) > 2 || len(t.Shape) < 1 {
-			return Embedding{}, fmt.Errorf("%q has the shape %v, want [width] or [vectors width]", name, t.Shape)
 		}
 		if i > 0 && vectors != e.Vectors {
 			return Embedding{}, fmt.Errorf("%q has %d vectors and %q has %d, want as many", names[0], e.Vectors, name, vectors)

@@ -85,6 +85,8 @@ func TestOutlineFails(t *testing.T) {
 		"four dimensions": {[]tensor{{"conv_in", []int64{4, 4, 3, 3}}}, "no embedding"},
 		"no vectors":      {[]tensor{{"<cat>", []int64{0, 4}}}, "shape [0 4]"},
 		"uneven pairs":    {[]tensor{{"clip_l", []int64{2, 4}}, {"clip_g", []int64{1, 6}}}, "want as many"},
+		"numbers":         {[]tensor{{"clip_l", []int64{}}, {"clip_g", []int64{6}}}, "\"clip_l\" has the shape []"},
+		"pairs of cubes":  {[]tensor{{"clip_l", []int64{4}}, {"clip_g", []int64{1, 1, 6}}}, "\"clip_g\" has the shape [1 1 6]"},
 		"a blank":         {[]tensor{{"my cat", []int64{4}}}, "blank"},
 	} {
 		if e, err := Outline(open(t, c.tensors...)); err == nil || !strings.Contains(err.Error(), c.want) {
