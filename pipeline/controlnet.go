@@ -56,8 +56,8 @@ func loadControlNet(l *lanes, entry Entry, m job.Model) (*controlNet, error) {
 	f := &folder{Entry: entry, model: m, unet: unetConfig{levels: config.levels}, text: []textConfig{{HiddenSize: m.TextWidth}}}
 	if m.XL {
 		pooled := config.ProjectionInput - timeIDs*config.TimeEmbeddingDim
-		if pooled < 1 {
-			return nil, fmt.Errorf("%s: projection_class_embeddings_input_dim is %d, want more than %d times addition_time_embed_dim, which is %d", entry.file(configFile), config.ProjectionInput, timeIDs, config.TimeEmbeddingDim)
+		if pooled < 1 || pooled > mostWidth {
+			return nil, fmt.Errorf("%s: projection_class_embeddings_input_dim is %d, want more than %d times addition_time_embed_dim, which is %d, by up to %d", entry.file(configFile), config.ProjectionInput, timeIDs, config.TimeEmbeddingDim, mostWidth)
 		}
 		f.text = append(f.text, textConfig{ProjectionDim: pooled})
 	}

@@ -297,6 +297,9 @@ func (f *folder) checkConfigs() error {
 		if i == 1 && text.ProjectionDim < 1 {
 			return fmt.Errorf("%s: no projection_dim: it is no CLIPTextModelWithProjection", name)
 		}
+		if text.HiddenSize > mostWidth || text.ProjectionDim > mostWidth {
+			return fmt.Errorf("%s: hidden_size is %d and projection_dim %d, want at most %d", name, text.HiddenSize, text.ProjectionDim, mostWidth)
+		}
 	}
 	if err := u.levels.check(); err != nil {
 		return fmt.Errorf("%s: %w", f.file("unet/config.json"), err)
@@ -308,12 +311,14 @@ func (f *folder) checkConfigs() error {
 	switch {
 	case len(v.Widths) == 0 || v.LatentChannels < 1:
 		return fmt.Errorf("%s: no block_out_channels or no latent_channels: it is no AutoencoderKL", f.file("vae_decoder/config.json"))
+	case v.LatentChannels > mostWidth:
+		return fmt.Errorf("%s: latent_channels is %d, want at most %d", f.file("vae_decoder/config.json"), v.LatentChannels, mostWidth)
 	case v.ScalingFactor != nil && *v.ScalingFactor == 0:
 		return fmt.Errorf("%s: scaling_factor is 0", f.file("vae_decoder/config.json"))
 	case len(u.Widths) == 0 || u.InChannels < 1:
 		return fmt.Errorf("%s: no block_out_channels or no in_channels: it is no UNet2DConditionModel", f.file("unet/config.json"))
-	case u.TimeCondDim != nil && *u.TimeCondDim < 1:
-		return fmt.Errorf("%s: time_cond_proj_dim is %d, want 1 or more, or null", f.file("unet/config.json"), *u.TimeCondDim)
+	case u.TimeCondDim != nil && (*u.TimeCondDim < 1 || *u.TimeCondDim > mostWidth):
+		return fmt.Errorf("%s: time_cond_proj_dim is %d, want 1 to %d, or null", f.file("unet/config.json"), *u.TimeCondDim, mostWidth)
 	case u.InChannels == 2*v.LatentChannels:
 		what = "a UNet that follows instructions (InstructPix2Pix)"
 	case u.InChannels != v.LatentChannels && !f.inpaints() && !f.upscales():

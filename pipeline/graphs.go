@@ -31,6 +31,11 @@ func openGraph(runtime Runtime, f *folder, name string, prepare func(*onnx.Model
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.file(name), err)
 	}
+	for _, port := range slices.Concat(model.Inputs(), outputs) {
+		if err := checkSize(port); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.file(name), err)
+		}
+	}
 	if runtime.Device().Contrib && model.FuseAttention() > 0 {
 		variant += "-attention"
 	}
@@ -138,6 +143,22 @@ func pickOutput(outputs []Port, name string) (Port, error) {
 func checkRank(p Port, rank int) error {
 	if len(p.Dims) != rank {
 		return fmt.Errorf("port %q has %d dimensions, want %d", p.Name, len(p.Dims), rank)
+	}
+	return nil
+}
+
+// mostNumbers is more than the largest picture has.
+const mostNumbers = 1 << 28
+
+// checkSize refuses a port that is for more numbers than can be held: who calls the
+// graph makes room for them before ONNX Runtime looks at its shape.
+func checkSize(p Port) error {
+	numbers := int64(1)
+	for _, n := range closed(p.Dims, 1) {
+		if n > mostNumbers/numbers {
+			return fmt.Errorf("port %q has the shape %v, for more than %d million numbers", p.Name, p.Dims, mostNumbers>>20)
+		}
+		numbers *= n
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ func (e Entry) describeControlNet() (job.Model, error) {
 	if width < 1 || config.InChannels < 1 {
 		return job.Model{}, fmt.Errorf("%s: no cross_attention_dim or no in_channels: it is no ControlNetModel", e.file(configFile))
 	}
+	if width > mostWidth || config.InChannels > mostWidth {
+		return job.Model{}, fmt.Errorf("%s: cross_attention_dim is %g and in_channels %d, want at most %d", e.file(configFile), width, config.InChannels, mostWidth)
+	}
 	return job.Model{Kind: job.ControlNetModel, TextWidth: int(width), Channels: config.InChannels, XL: config.AdditionEmbedding == "text_time"}, nil
 }
 

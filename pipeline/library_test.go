@@ -226,6 +226,10 @@ func TestBadModels(t *testing.T) {
 		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp"}},
 		"too many steps":       {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"steps": 0}`) }, []string{"darkroom.json", "steps is 0", "1 to 1000"}},
 		"an odd size":          {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"width": 72}`) }, []string{"72x64", "multiple of 16"}},
+		"texts too wide":       {change("text_encoder/config.json", `"hidden_size": 16`, `"hidden_size": 1000000000`), []string{"text_encoder/config.json", "hidden_size is 1000000000", "at most 65536"}},
+		"latents too deep":     {change("vae_decoder/config.json", `"latent_channels": 4`, `"latent_channels": 70000`), []string{"vae_decoder/config.json", "latent_channels is 70000"}},
+		"vectors too wide":     {change("unet/config.json", `"time_cond_proj_dim": null`, `"time_cond_proj_dim": 70000`), []string{"unet/config.json", "time_cond_proj_dim is 70000"}},
+		"widths too wide":      {change("unet/config.json", `"block_out_channels": [`, `"block_out_channels": [70000,`), []string{"unet/config.json", "block_out_channels is [70000", "1 to 65536"}},
 		"a giant":              {change("unet/config.json", `"sample_size": 8`, `"sample_size": 1e9`), []string{"8000000000x8000000000", "more than the 8192"}},
 		"an odd scheduler":     {change("scheduler/scheduler_config.json", `"beta_start": 0.00085`, `"beta_start": "low"`), []string{"scheduler", "beta_start"}},
 	} {

@@ -38,10 +38,11 @@ type levels struct {
 }
 
 // What a configuration may say; known networks have four levels of two or three
-// layers.
+// layers, and vectors of up to 2,816 numbers.
 const (
 	mostLevels = 16
 	mostLayers = 64
+	mostWidth  = 1 << 16
 )
 
 // check refuses numbers that no network has.
@@ -63,8 +64,8 @@ func (l levels) check() error {
 
 // checkWidths refuses widths that the levels of no network have.
 func checkWidths(name string, widths []int) error {
-	if len(widths) > mostLevels || slices.ContainsFunc(widths, func(n int) bool { return n < 1 }) {
-		return fmt.Errorf("%s is %v, want a number from 1 on for each of up to %d levels", name, widths, mostLevels)
+	if len(widths) > mostLevels || slices.ContainsFunc(widths, func(n int) bool { return n < 1 || n > mostWidth }) {
+		return fmt.Errorf("%s is %v, want a number from 1 to %d for each of up to %d levels", name, widths, mostWidth, mostLevels)
 	}
 	return nil
 }
