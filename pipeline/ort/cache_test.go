@@ -109,6 +109,7 @@ func TestCachedGraph(t *testing.T) {
 // TestCacheKeys holds that neither another graph nor another processor gets an
 // entry.
 func TestCacheKeys(t *testing.T) {
+	open(t) // whose version is a part of the key
 	c, again := cache{folder: "x", maker: maker()}, cache{folder: "x", maker: maker()}
 	other := c
 	other.maker += " avx512"
@@ -266,7 +267,7 @@ func TestNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := before
-	limit.Cur = 10_000
+	limit.Cur = 150_000 // go test's own log of what the tests read is smaller
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
