@@ -172,7 +172,7 @@ func (k *checker) check(ctx context.Context, c *chunk) {
 			var unfound, more job.Faults
 			spec, unfound = spec.Locate(k.inputs.find)
 			spec, more = spec.Resolve(k.model)
-			faults = append(append(faults, unfound...), more...)
+			faults = faults.And(unfound).And(more)
 		}
 		if faults != nil {
 			bad = append(bad, BadLine{line.number, faults})

@@ -93,10 +93,12 @@ func (d *decoder) fault(what string, value []byte, want string) {
 	d.faults = append(d.faults, Fault{Field: d.field, What: what, Value: shorten(value), Want: "want " + want})
 }
 
+const wrongType = "wrong type:"
+
 // wrongType reads the value that comes next, which is not what is wanted.
 func (d *decoder) wrongType(want string) {
 	if value := d.value(); d.err == nil {
-		d.fault("wrong type:", value, want)
+		d.fault(wrongType, value, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -40,6 +41,22 @@ func (f Faults) Error() string {
 		all[i] = fault.Error()
 	}
 	return strings.Join(all, "; ")
+}
+
+// And adds what was found out later, but for what comes of these faults: where a
+// field's value is of no use, nothing more is told of it, nor of its parts.
+func (f Faults) And(later Faults) Faults {
+	all := f
+	for _, fault := range later {
+		if !slices.ContainsFunc(f, func(first Fault) bool { return first.covers(fault.Field) }) {
+			all = append(all, fault)
+		}
+	}
+	return all
+}
+
+func (f Fault) covers(field string) bool {
+	return f.Field != "" && (field == f.Field || f.What == wrongType && strings.HasPrefix(field, f.Field+"."))
 }
 
 // Err returns the faults as an error, nil where there are none.

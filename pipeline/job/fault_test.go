@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,8 +55,8 @@ var faulty = []struct{ line, want string }{
 	{`{"format": "gif"}`, "`format`: unknown name `gif`, want one of png, jpeg, npy"},
 	{`{"format": "jpg"}`, "`format`: unknown name `jpg`, did you mean `jpeg`?"},
 	{`{"kind": "genrate"}`, "`kind`: unknown name `genrate`, did you mean `generate`?"},
-	{`{"model": "../secret"}`, "`model`: not allowed: `../secret`, want a name in the model library, or name@ and 4 to 64 hex digits of its digest"},
-	{`{"model": "house@xyz1"}`, "`model`: not allowed: `house@xyz1`, want a name in the model library, or name@ and 4 to 64 hex digits of its digest"},
+	{`{"model": "../secret"}`, "`model`: not allowed: `../secret`, want " + wantModel},
+	{`{"model": "house@xyz1"}`, "`model`: not allowed: `house@xyz1`, want " + wantModel},
 	{`{"sampler": ""}`, "`sampler`: empty, want a sampler's name"},
 	{`{"sampler": "ddim", "schedule": "karras"}`, "`schedule`: ddim takes no schedule `karras`, want none, or `normal`"},
 	{`{"sampler": "DPM++ 2M Karras", "schedule": "beta"}`, "`schedule`: not the one in the sampler's name: `beta`, want `karras`, or leave it out"},
@@ -197,3 +198,28 @@ func TestModelWithoutASampler(t *testing.T) {
 		t.Errorf("with a sampler: %v", faults)
 	}
 }
+
+// What comes of a fault that was told already is not told as well.
+func TestFaultsAnd(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"loras": [{"scale": 2}]}`:                         "`loras[0].name`: missing",
+		`{"loras": ["sepia"], "width": 31}`:                 "`loras[0]`: wrong type: `\"sepia\"`, want an object with name, scale; `width`: 31 is no multiple of 32, which this model takes, want 32",
+		`{"upscale": {"model": 5}}`:                         "`upscale.model`: wrong type: `5`, want " + wantModel,
+		`{"embeddings": [5, "unknown"]}`:                    "`embeddings[0]`: wrong type: `5`, want " + wantModel + "; `embeddings[1]`: no such model",
+		`{"control": [{"model": "../x", "image": "a"}, 5]}`: "`control[0].model`: not allowed: `../x`, want " + wantModel + "; `control[1]`: wrong type: `5`, want an object with model, image, scale, start, end, preprocess, guess_mode",
+		`{"control": [{"image": "a"}]}`:                     "`control[0].model`: missing, want a ControlNet's name",
+	} {
+		spec, faults := job.Decode([]byte(line))
+		_, more := spec.Resolve(func(ref string) (job.Model, error) {
+			if ref != job.DefaultModel {
+				return job.Model{}, errors.New("no such model")
+			}
+			return house, nil
+		})
+		if got := faults.And(more).Error(); got != want {
+			t.Errorf("%s\n got %s\nwant %s", line, got, want)
+		}
+	}
+}
+
+const wantModel = "a name in the model library, or name@ and 4 to 64 of the digits 0-9 a-f of its digest"

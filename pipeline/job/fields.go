@@ -122,7 +122,7 @@ var loraMembers = newMembers(
 
 const (
 	wantID    = "1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen"
-	wantModel = "a name in the model library, or name@ and 4 to 64 hex digits of its digest"
+	wantModel = "a name in the model library, or name@ and 4 to 64 of the digits 0-9 a-f of its digest"
 	wantFile  = "the path of a file in the batch file's folder"
 )
 

@@ -1,7 +1,9 @@
 package sampler
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -128,9 +130,21 @@ var refused = map[string]string{
 	"seeds_3":                noTwin,
 }
 
-// unknown is the error for a name that nobody has heard of.
+// unknown is the error for a name that nobody has heard of. What it was meant to
+// be may have a schedule at its end, or be another program's.
 func unknown(name string) error {
-	if near := spelling.Nearest(fold(name), Names()); near != "" {
+	names := append(Names(), slices.Sorted(maps.Keys(aliases))...)
+	whole := slices.Clone(names)
+	for _, sampler := range names {
+		for _, schedule := range Schedules(cmp.Or(aliases[sampler], sampler))[1:] {
+			whole = append(whole, sampler+"_"+schedule)
+		}
+	}
+	near := spelling.Nearest(fold(name), whole)
+	if near == "" { // the beginning of a name may be that of one only without schedules
+		near = spelling.Nearest(fold(name), Names())
+	}
+	if near != "" {
 		return fmt.Errorf("unknown name %q, did you mean %q?", name, near)
 	}
 	return fmt.Errorf("unknown name %q, want one of %s", name, strings.Join(Names(), ", "))
