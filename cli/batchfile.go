@@ -45,6 +45,19 @@ type lineFlags struct {
 	Format         *string  `json:"format,omitempty" placeholder:"NAME" help:"png, jpeg or npy (the latent)."`
 }
 
+// checkFiles refuses pictures that a line could not name.
+func (l lineFlags) checkFiles() error {
+	for _, f := range []struct {
+		flag string
+		path *string
+	}{{"--image", l.Image}, {"--mask", l.Mask}} {
+		if f.path != nil && !filepath.IsLocal(*f.path) {
+			return fmt.Errorf("%s %q: want the path of a file in this folder, such as in/photo.jpg", f.flag, *f.path)
+		}
+	}
+	return nil
+}
+
 // promptName is the batch's name where there is no batch file.
 const promptName = "prompt"
 
@@ -57,6 +70,9 @@ func (c *batchFlags) input(stdin io.Reader) (in io.ReadCloser, source string, er
 	case c.Batch == "" && c.Line.Prompt == nil && (c.Line.Image == nil || c.Line.Scale == nil):
 		return nil, "", errors.New("no batch: name a batch file, or give a --prompt, or an --image and its --scale")
 	case c.Batch == "":
+		if err := c.Line.checkFiles(); err != nil {
+			return nil, "", err
+		}
 		if c.Line.Scale != nil {
 			c.Line.Kind = new(string(job.Upscale))
 		} else if c.Line.Image != nil {
