@@ -103,8 +103,11 @@ func (c *benchCommand) check() error {
 		if slices.Contains(c.Rows[:i], rows) {
 			return fmt.Errorf("--rows: %d is there twice", rows)
 		}
+		if err := checkFew("rows", rows); err != nil {
+			return err
+		}
 	}
-	return errors.Join(checkCount("jobs", c.Jobs), checkCount("threads", c.Threads), checkCount("pictures", c.Pictures))
+	return errors.Join(checkCount("jobs", c.Jobs), checkFew("threads", c.Threads), checkCount("pictures", c.Pictures))
 }
 
 // settle fills in what the flags leave to the device. Fewer rows come first, so

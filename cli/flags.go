@@ -43,6 +43,16 @@ func checkCount(flag string, n int) error {
 	return nil
 }
 
+// checkFew is checkCount where each takes memory in ONNX Runtime, which heeds no
+// signal while it makes too many.
+func checkFew(flag string, n int) error {
+	const most = 1024 // more than any device has a use for
+	if n > most {
+		return fmt.Errorf("--%s %d: want 1 to %d, or leave it out", flag, n, most)
+	}
+	return checkCount(flag, n)
+}
+
 // cacheFolder is where --cache points, if it is left out: nowhere for a user
 // without a home.
 func cacheFolder() string {

@@ -126,7 +126,7 @@ func (c *renderCommand) check() error {
 	if err := storage.CheckURL(c.Output); err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
-	return errors.Join(checkCount("jobs", c.Jobs), checkCount("threads", c.Threads), checkCount("rows", c.Rows), batch.CheckURL(c.Redis))
+	return errors.Join(checkCount("jobs", c.Jobs), checkFew("threads", c.Threads), checkFew("rows", c.Rows), batch.CheckURL(c.Redis))
 }
 
 // queueName is a name that no render to another store has: a run's queue is

@@ -151,7 +151,7 @@ func (c *workCommand) check() error {
 	case c.Grace <= 0:
 		return fmt.Errorf("--grace %v: want a time such as 30s or 2m", c.Grace)
 	}
-	return errors.Join(checkCount("jobs", c.Jobs), checkCount("threads", c.Threads), checkCount("rows", c.Rows))
+	return errors.Join(checkCount("jobs", c.Jobs), checkFew("threads", c.Threads), checkFew("rows", c.Rows))
 }
 
 // tellRenderer has the metrics ask the renderer.
