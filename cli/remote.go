@@ -20,9 +20,17 @@ type storeFlags struct {
 	Store string `required:"" env:"DARKROOM_STORE" placeholder:"STORE" help:"Where batches and their pictures are: a folder or s3://bucket/prefix."`
 }
 
+// check says what is wrong with the flag.
+func (f storeFlags) check() error {
+	if err := storage.CheckURL(f.Store); err != nil {
+		return fmt.Errorf("--store or DARKROOM_STORE: %w", err)
+	}
+	return nil
+}
+
 // openStore reaches the store.
 func (f storeFlags) openStore(ctx context.Context) (storage.Place, error) {
-	if err := storage.CheckURL(f.Store); err != nil {
+	if err := f.check(); err != nil {
 		return nil, usage(err)
 	}
 	store, err := storage.OpenURL(ctx, f.Store)
@@ -46,7 +54,7 @@ func (f remoteFlags) open(ctx context.Context, queue string) (*remote, error) {
 	if f.Redis == "" { // which elsewhere means one inside of the process
 		return nil, usage(errors.New("--redis or DARKROOM_REDIS is empty: want redis://, rediss:// or unix://"))
 	}
-	if err := errors.Join(batch.CheckURL(f.Redis), storage.CheckURL(f.Store), batch.CheckQueue(queue)); err != nil {
+	if err := errors.Join(batch.CheckURL(f.Redis), f.check(), batch.CheckQueue(queue)); err != nil {
 		return nil, usage(err)
 	}
 	store, err := f.openStore(ctx)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/darkroom/darkroom/consumer"
 	"github.com/darkroom/darkroom/producer/batch"
 )
 
@@ -16,6 +18,11 @@ type retryCommand struct {
 }
 
 func (c retryCommand) Run(ctx context.Context, streams Streams) error {
+	for _, class := range c.Class {
+		if !slices.Contains(consumer.Classes, class) {
+			return usage(fmt.Errorf("--class %s: want one of %s", class, strings.Join(consumer.Classes, ", ")))
+		}
+	}
 	r, b, q, err := c.batchArg.open(ctx, c.remoteFlags)
 	if err != nil {
 		return err

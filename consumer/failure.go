@@ -22,6 +22,9 @@ const (
 	classPoison = "poison" // the process died of it
 )
 
+// Classes are those of all dead letters.
+var Classes = []string{string(job.BadJob), string(job.OutOfMemory), string(job.NoModel), classPanic, classStuck, classRender, classPoison}
+
 var (
 	// errStopped ends a task that is to go back to the head of the queue.
 	errStopped = errors.New("the consumer stops")
