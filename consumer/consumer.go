@@ -216,7 +216,11 @@ func (c *Consumer) watchRedis() {
 			return
 		}
 		if was := c.redisAway.Swap(err != nil); was != (err != nil) {
-			c.cfg.Log.Warn("Redis is "+map[bool]string{true: "back", false: "away"}[was], "error", err)
+			if was {
+				c.cfg.Log.Warn("Redis is back")
+			} else {
+				c.cfg.Log.Warn("Redis is away", "error", err)
+			}
 		}
 		if since := away.note(err); c.cfg.Patience > 0 && since > c.cfg.Patience {
 			c.stop(fmt.Errorf("Redis has been away for %v: %w", since.Round(time.Second), err))

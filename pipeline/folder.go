@@ -230,10 +230,14 @@ func (e Entry) read(name string, into any) error {
 		return fmt.Errorf("%s: %w", e.file(name), reason(err))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	if _, strict := into.(*defaults); strict {
+	_, strict := into.(*defaults)
+	if strict {
 		decoder.DisallowUnknownFields()
 	}
 	if err := decoder.Decode(into); err != nil {
+		if strict {
+			err = fmt.Errorf("%w; want width, height, steps and guidance_scale, or some of them", err)
+		}
 		return fmt.Errorf("%s: %w", e.file(name), err)
 	}
 	return nil

@@ -134,7 +134,7 @@ func (l *Library) Model(ref string) (job.Model, error) {
 		}
 	}
 	if pinned && (pin == "" || !strings.HasPrefix(m.Digest, strings.ToLower(pin))) {
-		return job.Model{}, fmt.Errorf("model %q: %w with the digest %s: %s has %s", name, ErrNoModel, pin, entry.Where(), m.Digest)
+		return job.Model{}, fmt.Errorf("model %q: %w with the digest %s: %s has %s", name, ErrNoModel, pin, entry.file(entry.File), m.Digest)
 	}
 	return m, nil
 }

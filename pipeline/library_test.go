@@ -223,7 +223,7 @@ func TestBadModels(t *testing.T) {
 		"vectors below zero":   {change("unet/config.json", `"time_cond_proj_dim": null`, `"time_cond_proj_dim": -4`), []string{"unet/config.json", "time_cond_proj_dim is -4"}},
 		"no JSON":              {change("unet/config.json", `{`, `[`), []string{"unet/config.json"}},
 		"no VAE":               {change("vae_decoder/config.json", `"latent_channels": 4`, `"latent_channels": 0`), []string{"vae_decoder/config.json", "AutoencoderKL"}},
-		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp"}},
+		"an odd darkroom.json": {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"stesp": 3}`) }, []string{"darkroom.json", "stesp", "want width, height, steps and guidance_scale"}},
 		"too many steps":       {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"steps": 0}`) }, []string{"darkroom.json", "steps is 0", "1 to 1000"}},
 		"an odd size":          {func(t *testing.T, f string) { write(t, f+"/darkroom.json", `{"width": 72}`) }, []string{"72x64", "multiple of 16"}},
 		"texts too wide":       {change("text_encoder/config.json", `"hidden_size": 16`, `"hidden_size": 1000000000`), []string{"text_encoder/config.json", "hidden_size is 1000000000", "at most 65536"}},
