@@ -18,6 +18,14 @@ func (c cancelCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	defer r.Close()
+	p, err := q.Progress(ctx, r.store, b)
+	if err != nil {
+		return fmt.Errorf("%v: %w", r.store, err)
+	}
+	if p.Counts().Open() == 0 {
+		fmt.Fprintf(streams.Err, "batch %s is done: there is nothing to cancel\n", b.Name)
+		return nil
+	}
 	if err := batch.Cancel(ctx, r.store, q, b); err != nil {
 		return fmt.Errorf("%v: %w", r.store, err)
 	}

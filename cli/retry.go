@@ -41,6 +41,10 @@ func (c retryCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("%v: %w\nwhat is done is kept: mend it, and the same command goes on", r.store, err)
 	}
+	if taken == 0 && (c.ID != nil || c.Class != nil) {
+		fmt.Fprintf(streams.Err, "batch %s: no line that failed is of this --id and --class\n", b.Name)
+		return nil
+	}
 	fmt.Fprintf(streams.Err, "batch %s: %s had failed and %s another try\n", b.Name, plural(taken, "line"), map[bool]string{true: "gets", false: "get"}[taken == 1])
 	return nil
 }
