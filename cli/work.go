@@ -21,9 +21,9 @@ import (
 
 type workCommand struct {
 	remoteFlags
-	Queues map[string]int `env:"DARKROOM_QUEUES" default:"${queue}=1" mapsep:"," placeholder:"NAME=WEIGHT,..." help:"The queues to serve: of tasks that wait in two with the weights 3 and 1, three of four are the first one's. Left out: ${default}."`
-	Jobs   int            `placeholder:"N" help:"Pictures that are rendered at once; left out: what fills the device."`
-	Grace  time.Duration  `env:"DARKROOM_GRACE" default:"30s" placeholder:"TIME" help:"How long a SIGTERM waits for jobs that will be done by then; the others leave a checkpoint and go back to the queue. A second signal ends jobs after the step at hand, a third at once. Left out: ${default}."`
+	Queues weights       `env:"DARKROOM_QUEUES" default:"${queue}" placeholder:"NAME[=WEIGHT],..." help:"The queues to serve: of tasks that wait in two with the weights 3 and 1, three of four are the first one's. Left out: ${default}."`
+	Jobs   int           `placeholder:"N" help:"Pictures that are rendered at once; left out: what fills the device."`
+	Grace  time.Duration `env:"DARKROOM_GRACE" default:"30s" placeholder:"TIME" help:"How long a SIGTERM waits for jobs that will be done by then; the others leave a checkpoint and go back to the queue. A second signal ends jobs after the step at hand, a third at once. Left out: ${default}."`
 	modelFlags
 	runtimeFlags
 	Rows int    `placeholder:"N" help:"The most rows of a call of the UNet; left out: what suits the device."`
@@ -137,12 +137,9 @@ func end(ctx context.Context, worker *consumer.Consumer, signals <-chan os.Signa
 }
 
 func (c *workCommand) check() error {
-	for name, weight := range c.Queues {
+	for name := range c.Queues {
 		if err := batch.CheckQueue(name); err != nil {
 			return fmt.Errorf("--queues: %w", err)
-		}
-		if weight < 1 {
-			return fmt.Errorf("--queues %s=%d: want a weight of 1 or more", name, weight)
 		}
 	}
 	switch {

@@ -38,11 +38,8 @@ func load(path string) error {
 		}
 		return start(path)
 	}
-	candidates := installed(dataFolder())
-	looked := strings.Join(candidates, ", ")
-	if looked == "" {
-		looked = "nothing in " + dataFolder()
-	}
+	folder := dataFolder()
+	candidates := installed(folder)
 	var failed []error
 	for _, name := range append(candidates, systemNames()...) {
 		err := start(name)
@@ -54,7 +51,11 @@ func load(path string) error {
 	if len(candidates) > 0 {
 		return fmt.Errorf("loading ONNX Runtime: %w", errors.Join(failed[:len(candidates)]...))
 	}
-	return fmt.Errorf("no ONNX Runtime here (%s, and none that the system's loader knows): run deploy/onnxruntime.sh, which fetches it, or name a library with --onnxruntime", looked)
+	where := "no home to look in"
+	if folder != "" {
+		where = "nothing in " + folder
+	}
+	return fmt.Errorf("no ONNX Runtime here (%s, and none that the system's loader knows): run deploy/onnxruntime.sh, which fetches it, or name a library with --onnxruntime", where)
 }
 
 func start(path string) error {
