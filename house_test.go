@@ -34,6 +34,9 @@ var allowed = map[string][]string{
 	"pipeline/ort/orttest": {"pipeline/ort"},
 	"storage/storagetest":  {"storage"},
 	"models/score/cmd":     {"models/score"},
+
+	"producer/batch/redistest": {"porttest"},
+	"storage/s3test":           {"porttest"},
 }
 
 // TestImports holds the plan against what the code imports, without its tests.

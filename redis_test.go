@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/darkroom/darkroom/pipeline/ort/orttest"
+	"github.com/darkroom/darkroom/porttest"
 	"github.com/darkroom/darkroom/producer/batch/redistest"
 )
 
@@ -63,7 +64,7 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failing sync.WaitGroup
-	nobody := "127.0.0.1:" + redistest.FreePort(t)
+	nobody := "127.0.0.1:" + porttest.Take(t)
 	for _, c := range []struct{ url, want string }{
 		{good, "WRONGPASS"},
 		{url(password, nobody), "connection refused"},

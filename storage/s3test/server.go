@@ -3,13 +3,14 @@ package s3test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/darkroom/darkroom/porttest"
 )
 
 // The credentials of every server's one account.
@@ -48,20 +49,13 @@ func Start(t testing.TB) *Server {
 	if err := os.Mkdir(s.Dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	s.address = "127.0.0.1:" + porttest.Take(t)
+	s.Endpoint = "http://" + s.address
 	t.Cleanup(s.Kill)
-	// Nobody keeps a port that is free now for us: where it is taken
-	// meanwhile, another one is tried.
-	for range 5 {
-		if s.address, err = freeAddress(); err == nil {
-			s.Endpoint = "http://" + s.address
-			err = s.Start()
-		}
-		if err == nil {
-			return s
-		}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return nil
+	return s
 }
 
 // Start starts the server again after Kill, at the same address.
@@ -80,7 +74,7 @@ func (s *Server) Start() error {
 	}()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-gone:
@@ -115,15 +109,6 @@ func (s *Server) Environ() []string {
 		"AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_PROFILE=", "AWS_SESSION_TOKEN=", "AWS_ENDPOINT_URL_S3=",
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // find looks for a program in the .tools of the checkout that a test runs in,

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/darkroom/darkroom/porttest"
 )
 
 // StartCluster starts a cluster of servers, each with its share of the slots,
@@ -56,51 +58,29 @@ func StartCluster(t testing.TB, nodes int) (addrs []string) {
 	return addrs
 }
 
-// startNode starts a server at ports that are free, which somebody else may
-// take first.
+// startNode starts a server of a cluster.
 func startNode(t testing.TB, program, dir string) *redis.Client {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for try := 0; ; try++ {
-		port, bus := FreePort(t), FreePort(t)
-		cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--cluster-port", bus, "--dir", dir, "--save", "",
-			"--maxmemory-policy", "noeviction", "--cluster-enabled", "yes", "--cluster-node-timeout", "15000")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			_ = cmd.Wait() // killed, as a rule
-		}()
-		client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, MaxRetries: -1})
-		ended := func() bool {
-			select {
-			case <-gone:
-				return true
-			default:
-				return false
-			}
-		}
-		wait(t, "redis-server", func() bool {
-			id, err := client.Do(context.Background(), "cluster", "myid").Result()
-			return err == nil && id != "" || ended()
-		})
-		if !ended() {
-			t.Cleanup(func() {
-				client.Close()
-				_ = cmd.Process.Kill()
-				<-gone
-			})
-			return client
-		}
-		client.Close()
-		if try == 5 {
-			t.Fatalf("redis-server ends at once, at port %s: %v", port, cmd.ProcessState)
-		}
+	port, bus := porttest.Take(t), porttest.Take(t)
+	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--cluster-port", bus, "--dir", dir, "--save", "",
+		"--maxmemory-policy", "noeviction", "--cluster-enabled", "yes", "--cluster-node-timeout", "15000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, MaxRetries: -1})
+	t.Cleanup(func() {
+		client.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	})
+	wait(t, "redis-server", func() bool {
+		id, err := client.Do(context.Background(), "cluster", "myid").Result()
+		return err == nil && id != ""
+	})
+	return client
 }
 
 func busPort(t testing.TB, client *redis.Client) string {
@@ -112,29 +92,14 @@ func busPort(t testing.TB, client *redis.Client) string {
 	return port["cluster-port"]
 }
 
-// FreePort is a port of the loopback interface that nobody has at the moment.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 func wait(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	late := time.After(60 * time.Second)
+	late := time.After(3 * time.Minute)
 	for tick := time.Tick(5 * time.Millisecond); !holds(); {
 		select {
 		case <-tick:
 		case <-late:
-			t.Fatalf("%s: not ready within a minute", what)
+			t.Fatalf("%s: not ready within 3 minutes", what)
 		}
 	}
 }

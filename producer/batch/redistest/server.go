@@ -31,15 +31,6 @@ type Server struct {
 // DARKROOM_TEST_ALL is 1.
 func StartServer(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, args...)
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func newServer(t testing.TB, args ...string) *Server {
-	t.Helper()
 	program := find(t)
 	dir, err := os.MkdirTemp("", "redis-") // t.TempDir's names are too long for a socket
 	if err != nil {
@@ -50,6 +41,9 @@ func newServer(t testing.TB, args ...string) *Server {
 	s.URL = "unix://" + s.Socket
 	s.args = append([]string{"--port", "0", "--unixsocket", s.Socket, "--dir", s.Dir, "--save", "", "--maxmemory-policy", "noeviction"}, args...)
 	t.Cleanup(s.Kill)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/darkroom/darkroom/porttest"
 )
 
 // TLS is a server that is reached by TLS only, with a certificate of ours, by
@@ -31,19 +33,10 @@ func StartTLS(t testing.TB, user, password string) *TLS {
 	dir := t.TempDir()
 	s := &TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	s.certify(t)
-	for try := 0; ; try++ {
-		port := FreePort(t) // which somebody else may take first
-		s.Addr = "127.0.0.1:" + port
-		s.Server = newServer(t, "--bind", "127.0.0.1", "--tls-port", port,
-			"--tls-ca-cert-file", s.CA, "--tls-cert-file", s.Cert, "--tls-key-file", s.Key)
-		err := s.Server.Start()
-		if err == nil {
-			break
-		}
-		if try == 5 {
-			t.Fatal(err)
-		}
-	}
+	port := porttest.Take(t)
+	s.Addr = "127.0.0.1:" + port
+	s.Server = StartServer(t, "--bind", "127.0.0.1", "--tls-port", port,
+		"--tls-ca-cert-file", s.CA, "--tls-cert-file", s.Cert, "--tls-key-file", s.Key)
 	client := s.Server.Client()
 	defer client.Close()
 	ctx := context.Background()
