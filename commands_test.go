@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,28 +92,39 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// soon sets a variable to a time in two seconds: soon NAME.
+// soon runs a command with --at and a time that comes soon: soon command [args].
+// That is in two seconds, or in more where the command took longer than that to
+// look at its time.
 func soon(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 || neg {
-		ts.Fatalf("usage: soon NAME")
+	if len(args) < 1 || neg {
+		ts.Fatalf("usage: soon command [args]")
 	}
-	ts.Setenv(args[0], time.Now().Add(2*time.Second).UTC().Format(time.RFC3339))
+	for lead := 2 * time.Second; ; lead *= 2 {
+		at := time.Now().Add(lead).UTC().Format(time.RFC3339)
+		err := ts.Exec(args[0], slices.Concat(args[1:], []string{"--at", at})...)
+		if err == nil {
+			return
+		}
+		if lead > time.Minute || !strings.Contains(ts.ReadFile("stderr"), " is past") {
+			ts.Fatalf("%v", err)
+		}
+	}
 }
 
-// await waits until a file is there: await FILE.
+// await waits until a file is there and holds a text: await FILE [TEXT].
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 || neg {
-		ts.Fatalf("usage: await FILE")
+	if len(args) < 1 || len(args) > 2 || neg {
+		ts.Fatalf("usage: await FILE [TEXT]")
 	}
-	late := time.After(2 * time.Minute)
+	late := time.After(3 * time.Minute)
 	for tick := time.Tick(20 * time.Millisecond); ; {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		if data, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(data), strings.Join(args[1:], "")) {
 			return
 		}
 		select {
 		case <-tick:
 		case <-late:
-			ts.Fatalf("%s doesn't come", args[0])
+			ts.Fatalf("%s doesn't come", strings.Join(args, " with "))
 		}
 	}
 }
