@@ -96,8 +96,9 @@ func retryDelay(n int, err error, _ *asynq.Task) time.Duration {
 	return backoff(n, time.Second, time.Minute)
 }
 
-// elsewhereDelay is how long a task that was left to others stays away.
-const elsewhereDelay = 10 * time.Second
+// elsewhereDelay is how long a task that was left to others stays away. A
+// variable for the tests.
+var elsewhereDelay = 10 * time.Second
 
 // backoff doubles from least to most, and takes up to half of it away, so that
 // those who failed together don't come back together.

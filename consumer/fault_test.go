@@ -54,7 +54,7 @@ func TestFailureClasses(t *testing.T) {
 		store := &storage.Memory{}
 		b := put(t, store, `{"prompt":"bad","id":"x","labels":{"a":1}}`+"\n"+`{"prompt":"panics"}`+"\n"+`{"prompt":"fails"}`+"\n"+`{"prompt":"fails once"}`+"\n"+`{"prompt":"hangs"}`+"\n"+`{"prompt":"panics below"}`+"\n"+manyLines(10))
 		var log bytes.Buffer
-		cfg := consumer.Config{Store: store, Queue: open(t), Renderer: p, Jobs: 2, Attempts: 2, StepTimeout: 200 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		cfg := consumer.Config{Store: store, Queue: open(t), Renderer: p, Jobs: 2, Attempts: 2, StepTimeout: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))}
 		counts, err := consumer.Run(t.Context(), cfg, b)
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestFailureClasses(t *testing.T) {
 			"panics below": {batch.Failed, "panic", "a call: panic: a bug", 2},
 			"fails":        {batch.Failed, "render", "failure 2", 2},
 			"fails once":   {batch.Done, "", "", 2},
-			"hangs":        {batch.Failed, "stuck", "no step within the time allowed: 200ms", 2},
+			"hangs":        {batch.Failed, "stuck", "no step within the time allowed: 1s", 2},
 		} {
 			r := records[prompt]
 			if r.Status != want.status || r.Class != want.class || r.Error != want.error || r.Attempts != want.attempts {
@@ -315,18 +315,21 @@ func TestDeviceHasOneOwner(t *testing.T) {
 	go func() {
 		defer close(release)
 		id := "b:" + b.Manifest[:12] + ":" + strings.TrimPrefix(<-stuck, "line-")
-		if err := inspector.CancelProcessing(id); err != nil {
-			t.Error(err)
-		}
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for range 500 { // until asynq has given the task up, and its place with it
+		late := time.After(patience)
+		for tick := time.Tick(10 * time.Millisecond); ; { // until asynq has given the task up, and its place with it
+			if err := inspector.CancelProcessing(id); err != nil { // it may hear of that only once it listens
+				t.Error(err)
+			}
 			if info, err := inspector.GetTaskInfo("q", id); err != nil || info.State == asynq.TaskStateRetry {
 				return
 			}
-			<-tick.C
+			select {
+			case <-tick:
+			case <-late:
+				t.Error("asynq doesn't give the task up")
+				return
+			}
 		}
-		t.Error("asynq doesn't give the task up")
 	}()
 	counts, err := consumer.Run(t.Context(), consumer.Config{Store: store, Queue: q, Renderer: p, Jobs: 1, Log: quiet()}, b)
 	if err != nil || counts.Done != 3 {
@@ -465,6 +468,7 @@ func TestShutdownUnderRender(t *testing.T) {
 	close(release)
 	until(t, "the job ends", func() bool { return p.now.Load() == 0 })
 	p.before = nil
+	cfg.StepTimeout, cfg.Grace = patience, patience
 	if c = start(t, cfg); !c.Shutdown() {
 		t.Error("with no job in the renderer, it is said to be in use")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -18,6 +19,7 @@ import (
 // A consumer is ready from its start to its end, and counts what it puts back
 // without a record.
 func TestReadyAndPutBack(t *testing.T) {
+	defer consumer.Elsewhere(time.Hour)() // what is put back is counted where it waits
 	q, _, server := openServer(t)
 	store := &storage.Memory{}
 	putOn(t, store, "low", "b", manyLines(2))
