@@ -32,9 +32,7 @@ func TestRedisOutage(t *testing.T) {
 			r.redis.Kill()
 			end()
 			outage(d)
-			if !strings.Contains(w.said.String(), "Redis is away") {
-				t.Errorf("the consumer doesn't tell that Redis is away")
-			}
+			r.until("the consumer tells that Redis is away", func() bool { return strings.Contains(w.said.String(), "Redis is away") })
 			if err := r.redis.Start(); err != nil {
 				t.Fatal(err)
 			}

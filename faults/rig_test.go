@@ -141,7 +141,7 @@ func (r *rig) gate() (name string, open func()) {
 // until waits until a condition holds.
 func (r *rig) until(what string, holds func() bool) {
 	r.t.Helper()
-	r.within(5*time.Minute, what, holds)
+	r.within(15*time.Minute, what, holds)
 }
 
 func (r *rig) within(most time.Duration, what string, holds func() bool) {

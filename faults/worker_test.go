@@ -28,11 +28,17 @@ type worker struct {
 func (r *rig) work(args ...string) *worker {
 	r.t.Helper()
 	w := r.begin(args...)
-	r.until("a consumer serves", func() bool { return w.over() || strings.Contains(w.said.String(), "serving ") })
-	if w.over() {
+	if !w.serves() {
 		r.t.Fatalf("a consumer ended: %v\n%s", w.cmd.ProcessState, w.said)
 	}
 	return w
+}
+
+// serves waits until it serves, and tells whether it does: it may end first.
+func (w *worker) serves() bool {
+	w.rig.t.Helper()
+	w.rig.until("a consumer serves", func() bool { return w.over() || strings.Contains(w.said.String(), "serving ") })
+	return !w.over()
 }
 
 // begin starts a consumer.
