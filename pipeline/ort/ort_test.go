@@ -184,7 +184,8 @@ func TestScalars(t *testing.T) {
 }
 
 // TestInterrupt ends a call in its middle. It measures against the call's own
-// time, so that a slow machine changes nothing.
+// time, so that a slow machine changes nothing, and more than once, since others
+// may have the cores for a while.
 func TestInterrupt(t *testing.T) {
 	runtime := open(t)
 	graph := loadGraph(t, runtime, "../testdata/sd/unet/model.onnx", "out_sample")
@@ -197,27 +198,29 @@ func TestInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer call.Close()
-	begin := time.Now()
-	if err := call.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	whole := time.Since(begin)
+	for try := 1; ; try++ {
+		begin := time.Now()
+		if err := call.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		whole := time.Since(begin)
 
-	timeout, cancel := context.WithTimeout(t.Context(), whole/8)
-	defer cancel()
-	ctx, release, err := runtime.Interruptible(timeout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin = time.Now()
-	err = call.Run(ctx)
-	cut := time.Since(begin)
-	release()
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("cut off, the call ends with: %v", err)
-	}
-	if cut > whole*3/4 {
-		t.Errorf("cut off after an eighth, the call took %v of %v", cut, whole)
+		timeout, cancel := context.WithTimeout(t.Context(), whole/8)
+		ctx, release, err := runtime.Interruptible(timeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin = time.Now()
+		err = call.Run(ctx)
+		cut := time.Since(begin)
+		release()
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && cut <= whole*3/4 {
+			break
+		}
+		if try == 20 {
+			t.Fatalf("cut off after an eighth, the call ends after %v of %v with: %v", cut, whole, err)
+		}
 	}
 	// The same call, after it was cut off, and under a context that can't cut it.
 	if err := call.Run(t.Context()); err != nil {
