@@ -140,7 +140,7 @@ func startProxied(t *testing.T) (*proxy, storage.Place) {
 // A call whose first try fails by the way is done by a later one, and is told
 // what is true of it.
 func TestS3TriesAgain(t *testing.T) {
-	defer storage.SetStall(300 * time.Millisecond)()
+	defer storage.SetStall(2 * time.Second)() // a silence is as long; a slow disk is not taken for one
 	p, s := startProxied(t)
 	data := bytes.Repeat([]byte("data"), 50_000)
 	for i, what := range []trouble{unavail, conflict, reset, lostAnswer, silence} {

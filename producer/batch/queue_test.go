@@ -354,7 +354,7 @@ func TestRetryForgetsCrashes(t *testing.T) {
 
 // Errors name the host, and never the password.
 func TestOpenQueueErrors(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, c := range []struct{ url, want string }{
 		{"redis://user:hunter2@127.0.0.1:1/0", "reaching Redis at 127.0.0.1:1: "},

@@ -331,7 +331,7 @@ func TestScheduleOnce(t *testing.T) {
 // twice.
 func TestEnqueueAfterEmptyRedis(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		b := Batch{Name: "b", Manifest: strings.Repeat("0", 64), Lines: 1}
 		for range 2 {
