@@ -221,7 +221,9 @@ func TestLedStepsAllocateNothing(t *testing.T) {
 			spec.Steps = steps
 			return testing.AllocsPerRun(3, func() { edit(t, renderer, spec) })
 		}
-		if few, many := allocations(20), allocations(520); many-few > 50 {
+		// As in TestStepsAllocateNothing, some dozens come and go. One for each
+		// step that is led to its end would be 250 more at the least.
+		if few, many := allocations(20), allocations(520); many-few > 150 {
 			t.Errorf("%s: %g allocations with 20 steps, %g with 520", fields, few, many)
 		}
 	}
