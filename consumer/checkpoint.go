@@ -46,10 +46,13 @@ func (c *Consumer) checkpoint(ctx context.Context, l batch.Line) (p *job.Checkpo
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, false, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, storage.ErrDamaged) {
 		return nil, false, fmt.Errorf("looking for a checkpoint: %w", err)
 	}
-	if p, err = readCheckpoint(data, l); err != nil {
+	if err == nil {
+		p, err = readCheckpoint(data, l)
+	}
+	if err != nil {
 		c.cfg.Log.Warn("a checkpoint is damaged; the job begins again", "checkpoint", checkpointName(l), "error", err)
 	}
 	return p, true, nil

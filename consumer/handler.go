@@ -287,7 +287,8 @@ func (c *Consumer) input(ctx context.Context, name string) (data []byte, err err
 	missing := false
 	err = c.persistIn(ctx, func(ctx context.Context) (err error) {
 		data, err = c.cfg.Store.Get(ctx, name)
-		if missing = errors.Is(err, storage.ErrNotFound); missing {
+		missing = errors.Is(err, storage.ErrNotFound)
+		if missing || errors.Is(err, storage.ErrDamaged) {
 			return nil
 		}
 		return err

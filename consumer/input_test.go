@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,8 @@ func TestInputsOnly(t *testing.T) {
 		whole: "", forged: "is not what its name says", job.InputName(strings.Repeat("1", 64), "png"): "is not in the store",
 		"secret/" + hex.EncodeToString(sum[:]) + ".png": "no picture of the store", "b/batch.json": "no picture of the store",
 		"inputs/../b/batch.json": "no picture of the store", "/etc/passwd": "no picture of the store", "": "no picture of the store",
-		"inputs/" + strings.Repeat("1", 64) + ".": "no picture of the store",
+		"inputs/" + strings.Repeat("1", 64) + ".":     "no picture of the store",
+		job.InputName(strings.Repeat("2", 64), "png"): "is not what its name says",
 	}
 	r := &reader{got: map[string]error{}}
 	for name := range wants {
@@ -55,7 +57,7 @@ func TestInputsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	if _, err := consumer.Run(t.Context(), consumer.Config{Store: store, Queue: q, Renderer: r, Log: quiet()}, put(t, store, "{}")); err != nil {
+	if _, err := consumer.Run(t.Context(), consumer.Config{Store: &spoiled{store, "inputs/2"}, Queue: q, Renderer: r, Log: quiet()}, put(t, store, "{}")); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range wants {
@@ -67,6 +69,19 @@ func TestInputsOnly(t *testing.T) {
 			t.Errorf("%q: %v (%s), want a bad job: %s", name, err, job.ClassOf(err), want)
 		}
 	}
+}
+
+// spoiled is a store that finds what it has under a prefix damaged.
+type spoiled struct {
+	storage.Store
+	prefix string
+}
+
+func (s *spoiled) Get(ctx context.Context, name string) ([]byte, error) {
+	if strings.HasPrefix(name, s.prefix) {
+		return nil, fmt.Errorf("reading %s: %w", name, storage.ErrDamaged)
+	}
+	return s.Store.Get(ctx, name)
 }
 
 // needy is a renderer of jobs that need a picture where their prompt says so.

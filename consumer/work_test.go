@@ -268,11 +268,13 @@ func TestCheckpoint(t *testing.T) {
 	for name, c := range map[string]struct {
 		madeWith job.MadeWith
 		damage   bool
+		spoil    string
 		want     int
 	}{
-		"the same machine": {paintedWith, false, 3},
-		"another machine":  {job.MadeWith{Device: "other"}, false, 0},
-		"damaged":          {paintedWith, true, 0},
+		"the same machine":     {paintedWith, false, "nothing", 3},
+		"another machine":      {job.MadeWith{Device: "other"}, false, "nothing", 0},
+		"damaged":              {paintedWith, true, "nothing", 0},
+		"damaged to the store": {paintedWith, false, "checkpoints/", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, _, _ := openServer(t)
@@ -306,7 +308,7 @@ func TestCheckpoint(t *testing.T) {
 				}
 			}
 			second := &counter{madeWith: c.madeWith}
-			worker = start(t, consumer.Config{Store: store, Queue: q, Renderer: second, Log: quiet(), Tend: 50 * time.Millisecond})
+			worker = start(t, consumer.Config{Store: &spoiled{store, c.spoil}, Queue: q, Renderer: second, Log: quiet(), Tend: 50 * time.Millisecond})
 			until(t, "the batch is done", func() bool { return has(t, store, b.DoneName()) })
 			worker.Shutdown()
 			if len(second.began) != 1 || second.began[0] != c.want {

@@ -9,3 +9,11 @@ func SetStall(d time.Duration) (reset func()) {
 	stall = d
 	return func() { stall = was }
 }
+
+// SetMostBytes changes how large an object may be, and returns what takes the
+// change back.
+func SetMostBytes(n int64) (reset func()) {
+	was := mostBytes
+	mostBytes = n
+	return func() { mostBytes = was }
+}

@@ -167,14 +167,31 @@ func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := ready(ctx, name); err != nil {
 		return nil, err
 	}
-	data, err := f.root.ReadFile(name)
-	if isAbsent(err) || errors.Is(err, syscall.EISDIR) {
+	data, err := f.read(name)
+	if isAbsent(err) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.Path(name), bare(err))
 	}
 	return data, nil
+}
+
+// read reads a file. It looks before it opens: a pipe that somebody laid there
+// would keep it for ever.
+func (f *Folder) read(name string) ([]byte, error) {
+	info, err := f.root.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, ErrNotFound
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%w (it is no file)", ErrDamaged)
+	case info.Size() > mostBytes:
+		return nil, tooLarge(info.Size())
+	}
+	return f.root.ReadFile(name)
 }
 
 // Put implements [Store].
@@ -209,7 +226,7 @@ func (f *Folder) linkNew(temp, target string) error {
 // put writes data to a temporary file and has place give it its name. It
 // leaves no temporary file, whatever place did.
 func (f *Folder) put(ctx context.Context, name string, data []byte, place func(temp, target string) error) (err error) {
-	if err := ready(ctx, name); err != nil {
+	if err := mayPut(ctx, name, data); err != nil {
 		return err
 	}
 	defer func() {
@@ -315,7 +332,8 @@ func (f *Folder) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// List implements [Store]. It reads one sub-folder at a time.
+// List implements [Store]. It reads one sub-folder at a time. Files whose names
+// are no object's are passed over.
 func (f *Folder) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		folder, rest, err := splitPrefix(prefix)
@@ -348,7 +366,7 @@ func (f *Folder) list(ctx context.Context, folder, rest string, yield func(strin
 	names := make([]string, 0, len(entries))
 	for _, entry := range entries {
 		switch name := entry.Name(); {
-		case !strings.HasPrefix(name, rest) || folder == "" && name == private:
+		case !strings.HasPrefix(name, rest) || CheckName(path.Join(folder, name)) != nil:
 		case entry.IsDir():
 			names = append(names, name+"/")
 		case entry.Type().IsRegular():

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/darkroom/darkroom/storage"
 )
@@ -98,5 +99,26 @@ func asNobody(t *testing.T) {
 	setfsuid(nobody)
 	if setfsuid(nobody) != nobody {
 		t.Skip("root can't become nobody here")
+	}
+}
+
+// A pipe under an object's name is told of, and nobody waits for its other end.
+func TestFolderPipe(t *testing.T) {
+	f := open(t, t.TempDir())
+	if err := syscall.Mkfifo(f.Path("pipe"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := f.Get(t.Context(), "pipe")
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		if !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), f.Path("pipe")+": damaged (it is no file)") {
+			t.Errorf("Get of a pipe = %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Get waits for a pipe's other end")
 	}
 }

@@ -268,3 +268,23 @@ func TestFolderLinks(t *testing.T) {
 	}
 	open(t, filepath.Join(dir, "folder")) // the user's own choice
 }
+
+// Files whose names are no object's are not listed: whoever reads what is
+// listed would stumble over them.
+func TestFolderListsObjects(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	for _, name := range []string{"a/b.json", "a/b:c.json", "a/b\nc.json", `a/b\c.json`, "d:e/f"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o666); err != nil {
+			t.Skip(err) // not every file system takes such names
+		}
+	}
+	for name, err := range f.List(t.Context(), "") {
+		if name != "a/b.json" || err != nil {
+			t.Errorf("List yields %q, %v", name, err)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func (m *Memory) PutIfAbsent(ctx context.Context, name string, data []byte) erro
 }
 
 func (m *Memory) put(ctx context.Context, name string, data []byte, replace bool) error {
-	if err := ready(ctx, name); err != nil {
+	if err := mayPut(ctx, name, data); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -103,4 +103,12 @@ func ready(ctx context.Context, name string) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// mayPut says why a put must not begin.
+func mayPut(ctx context.Context, name string, data []byte) error {
+	if size := int64(len(data)); size > mostBytes {
+		return fmt.Errorf("writing %s: %d bytes, and an object has at most %d", name, size, mostBytes)
+	}
+	return ready(ctx, name)
 }

@@ -128,18 +128,24 @@ func (s *S3) get(ctx context.Context, name string) (data []byte, cut bool, err e
 		return nil, false, err
 	}
 	defer out.Body.Close()
-	if out.ContentLength != nil {
-		data = make([]byte, *out.ContentLength)
+	switch size := out.ContentLength; {
+	case size == nil: // it isn't said
+		data, err = io.ReadAll(io.LimitReader(out.Body, mostBytes+1))
+	case *size <= mostBytes:
+		data = make([]byte, *size)
 		_, err = io.ReadFull(out.Body, data)
-	} else {
-		data, err = io.ReadAll(out.Body)
+	default:
+		return nil, false, tooLarge(*size)
+	}
+	if size := int64(len(data)); size > mostBytes {
+		return nil, false, tooLarge(size)
 	}
 	return data, err != nil, err
 }
 
 // Put implements [Store].
 func (s *S3) Put(ctx context.Context, name string, data []byte) error {
-	if err := ready(ctx, name); err != nil {
+	if err := mayPut(ctx, name, data); err != nil {
 		return err
 	}
 	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(name), Body: bytes.NewReader(data)})
@@ -151,7 +157,7 @@ func (s *S3) Put(ctx context.Context, name string, data []byte) error {
 
 // PutIfAbsent implements [Store].
 func (s *S3) PutIfAbsent(ctx context.Context, name string, data []byte) error {
-	if err := ready(ctx, name); err != nil {
+	if err := mayPut(ctx, name, data); err != nil {
 		return err
 	}
 	word := s.word + strconv.FormatUint(s.count.Add(1), 10)

@@ -40,6 +40,7 @@ const (
 	cutAnswer          // it breaks in the middle of the answer's body
 	silence            // no answer until the client gives up
 	heedless           // If-None-Match is ignored
+	unsized            // the answer doesn't say how long it is
 )
 
 // proxy stands before a server and makes the trouble that ask wants.
@@ -104,6 +105,12 @@ func newProxy(t *testing.T, server *s3test.Server) *proxy {
 		case silence:
 			_, _ = io.Copy(io.Discard, r.Body) // else the client's end isn't noticed
 			<-r.Context().Done()
+		case unsized:
+			answer := httptest.NewRecorder()
+			forward.ServeHTTP(answer, r)
+			w.WriteHeader(answer.Code)
+			_ = http.NewResponseController(w).Flush()
+			_, _ = w.Write(answer.Body.Bytes())
 		case heedless:
 			if r.Header.Get("If-None-Match") != "" {
 				os.Remove(filepath.Join(filepath.Dir(server.Dir), filepath.FromSlash(r.URL.Path)))

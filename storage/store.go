@@ -19,7 +19,15 @@ var (
 	ErrExists = errors.New("already there")
 	// ErrNotFound is returned by Get when nothing has the name.
 	ErrNotFound = errors.New("not found")
+	// ErrDamaged is returned by Get when what has the name is none that a put
+	// left there: larger than any object, or no file at all.
+	ErrDamaged = errors.New("damaged")
 )
+
+// mostBytes is how large an object may be, which is held in memory whole: more
+// than a picture of the most pixels, or a manifest's shard with long prompts. A
+// variable for the tests.
+var mostBytes int64 = 1 << 30
 
 // Store keeps named objects. All methods may be called concurrently. An object
 // appears whole or not at all, whatever is cut off when; once a put returned
@@ -32,6 +40,7 @@ var (
 // Names obey [CheckName], and none is another's folder ("a" beside "a/b").
 type Store interface {
 	// Get returns the object's bytes, which the caller may keep and change.
+	// What is larger than an object may be is not read (ErrDamaged).
 	Get(ctx context.Context, name string) ([]byte, error)
 	// Put writes the object, in place of one that has the name. The store
 	// keeps no reference to data.
@@ -94,4 +103,9 @@ func splitPrefix(prefix string) (folder, rest string, err error) {
 		return "", prefix, nil
 	}
 	return prefix[:i], prefix[i+1:], CheckName(prefix[:i])
+}
+
+// tooLarge is the error of Get for so many bytes.
+func tooLarge(size int64) error {
+	return fmt.Errorf("%w (%d bytes, and an object has at most %d)", ErrDamaged, size, mostBytes)
 }

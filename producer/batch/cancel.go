@@ -64,11 +64,11 @@ func (b Batch) marked(ctx context.Context, store storage.Store, name string) (*e
 	if isAbsent(err) {
 		return nil, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, fmt.Errorf("looking for %s: %w", name, err)
 	}
 	e := ending{FailedByClass: map[string]int{}}
-	if json.Unmarshal(data, &e) != nil {
+	if err != nil || json.Unmarshal(data, &e) != nil {
 		return &ending{}, nil
 	}
 	return &e, nil

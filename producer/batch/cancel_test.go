@@ -3,8 +3,11 @@ package batch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/storage"
 )
 
@@ -13,7 +16,7 @@ import (
 func TestMarksOfOtherLines(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
-		store := &storage.Memory{}
+		var store storage.Store = &storage.Memory{}
 		older := newBatch(t, store, 2, 1000)
 		b := newBatch(t, store, 2, 0)
 		b.Queue = "q"
@@ -46,6 +49,12 @@ func TestMarksOfOtherLines(t *testing.T) {
 		if is(b) != [2]bool{false, true} {
 			t.Errorf("by marks that can't be read: %v, want that it is cancelled", is(b))
 		}
+		whole := store
+		store = &spoiled{Store: whole, prefix: "b/"}
+		if is(b) != [2]bool{false, true} {
+			t.Errorf("by marks that the store finds damaged: %v, want that it is cancelled", is(b))
+		}
+		store = whole
 		if err := b.Reopen(ctx, store); err != nil || is(b) != [2]bool{} {
 			t.Errorf("opened again: %v, %v", is(b), err)
 		}
@@ -142,4 +151,38 @@ func (s *afterGet) Get(ctx context.Context, name string) ([]byte, error) {
 	data, err := s.Store.Get(ctx, name)
 	s.do()
 	return data, err
+}
+
+// spoiled is a store that finds what it has under a prefix damaged.
+type spoiled struct {
+	storage.Store
+	prefix string
+}
+
+func (s *spoiled) Get(ctx context.Context, name string) ([]byte, error) {
+	data, err := s.Store.Get(ctx, name)
+	if err == nil && strings.HasPrefix(name, s.prefix) {
+		return nil, fmt.Errorf("reading %s: %w", name, storage.ErrDamaged)
+	}
+	return data, err
+}
+
+// A model whose object the store finds damaged is told of to who asks for it.
+func TestCatalogueDamaged(t *testing.T) {
+	memory := &storage.Memory{}
+	for _, name := range []string{"cat", "dog"} {
+		if err := PutModel(t.Context(), memory, job.Model{Name: name, Digest: testModel.Digest}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := ReadCatalogue(t.Context(), &spoiled{memory, "models/dog@"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Model("cat"); err != nil || m.Name != "cat" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if _, err := c.Model("dog"); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "models/dog@") {
+		t.Errorf("%v, want what is damaged", err)
+	}
 }

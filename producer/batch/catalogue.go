@@ -51,20 +51,23 @@ func ReadCatalogue(ctx context.Context, store storage.Store) (*Catalogue, error)
 		if err == nil {
 			data, err = store.Get(ctx, name)
 		}
-		if errors.Is(err, storage.ErrNotFound) {
+		if isAbsent(err) {
 			continue // taken away just now
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return nil, fmt.Errorf("reading the store's catalogue of models: %w", err)
 		}
-		c.entries = append(c.entries, readEntry(name, data))
+		c.entries = append(c.entries, readEntry(name, data, err))
 	}
 	return c, nil
 }
 
-func readEntry(name string, data []byte) entry {
+// readEntry reads an object, which the store may have found damaged.
+func readEntry(name string, data []byte, err error) entry {
 	var e entry
-	err := json.Unmarshal(data, &e)
+	if err == nil {
+		err = json.Unmarshal(data, &e)
+	}
 	if err == nil && name != catalogueFolder+e.Ref()+".json" {
 		err = errors.New("its name isn't that of the model in it")
 	}

@@ -237,7 +237,7 @@ func (b Batch) parseObject(name string) (object, bool) {
 
 // ErrDamaged is the cause of errors about an object that somebody else, or a
 // broken disk, has made unreadable: a crash of darkroom doesn't.
-var ErrDamaged = errors.New("damaged")
+var ErrDamaged = storage.ErrDamaged
 
 func damaged(name string, err error, then string) error {
 	return fmt.Errorf("%s is %w (%v); delete it, %s", name, ErrDamaged, err, then)
