@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -65,25 +64,21 @@ func (c Commit) Start(ctx context.Context, l Line) (*Record, error) {
 // Done puts a rendered picture and its record. The record that it returns is
 // the one that is there: another's, where another was first.
 func (c Commit) Done(ctx context.Context, l Line, p job.Picture, attempts int) (*Record, error) {
-	err := c.Store.PutIfAbsent(ctx, c.Batch.PictureName(l), p.Data)
-	switch {
-	case err == nil:
-	case errors.Is(err, storage.ErrExists):
-		// An earlier attempt's, or another's: the same bits, if all is well.
-		data, err := c.Store.Get(ctx, c.Batch.PictureName(l))
-		if err != nil {
-			return nil, fmt.Errorf("reading the picture that is there: %w", err)
-		}
-		if !bytes.Equal(data, p.Data) {
-			return c.put(ctx, l, c.describe(l, data))
-		}
-	default:
-		return nil, fmt.Errorf("putting a picture: %w", err)
-	}
 	r := newRecord(l, Done)
 	r.picture(c.Batch.PictureName(l), p.Data)
 	r.Width, r.Height = p.Width, p.Height
 	r.Models, r.MadeWith, r.Timing, r.Attempts = p.Models, &p.MadeWith, p.Timing, attempts
+	err := c.Store.PutIfAbsent(ctx, c.Batch.PictureName(l), p.Data)
+	if errors.Is(err, storage.ErrExists) {
+		// An earlier attempt's, or another's: the same bits, if all is well.
+		var there Record
+		if there, err = c.found(ctx, l); err == nil && there.SHA256 != r.SHA256 {
+			r = there
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("putting a picture: %w", err)
+	}
 	return c.put(ctx, l, r)
 }
 
@@ -132,7 +127,7 @@ func (c Commit) put(ctx context.Context, l Line, r Record) (*Record, error) {
 		if !errors.Is(err, storage.ErrExists) {
 			return nil, fmt.Errorf("putting a record: %w", err)
 		}
-		there, err := readRecord(ctx, c.Store, name)
+		there, err := c.Batch.ReadRecord(ctx, c.Store, l)
 		switch {
 		case isAbsent(err): // a retry took it back just now
 		case err != nil:

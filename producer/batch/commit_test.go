@@ -324,6 +324,23 @@ func (w *world) check() error {
 	return nil
 }
 
+// A picture that came between a job's start and its end, and isn't whole, gets no
+// record, as one that was there before gets none.
+func TestDoneBesideHalfAPicture(t *testing.T) {
+	store := &storage.Memory{}
+	c := Commit{Store: store, Batch: Batch{Name: "b", Manifest: strings.Repeat("0", 64), Lines: 1}}
+	picture := fakePNG(job.MadeWith{})
+	if err := store.Put(t.Context(), c.Batch.PictureName(testLine), picture[:len(picture)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := c.Done(t.Context(), testLine, job.Picture{Data: picture, Ext: "png"}, 1); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := c.Batch.ReadRecord(t.Context(), store, testLine); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%+v, %v: want no record", r, err)
+	}
+}
+
 // slowStore is an actor's way to the store: it waits for its turn before each
 // call, may refuse it, and may lose the answer.
 type slowStore struct {

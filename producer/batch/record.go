@@ -57,20 +57,21 @@ func newRecord(l Line, status Status) Record {
 	return r
 }
 
-// ReadRecord reads a line's record; [storage.ErrNotFound] where it has none.
+// ReadRecord reads a line's record; [storage.ErrNotFound] where it has none. One
+// that is another line's is damaged: it would be counted for that one.
 func (b Batch) ReadRecord(ctx context.Context, store storage.Store, l Line) (Record, error) {
-	return readRecord(ctx, store, b.RecordName(l))
-}
-
-func readRecord(ctx context.Context, store storage.Store, name string) (Record, error) {
+	name := b.RecordName(l)
 	data, err := store.Get(ctx, name)
 	if err != nil {
 		return Record{}, fmt.Errorf("reading a record: %w", err)
 	}
 	var r Record
-	err = json.Unmarshal(data, &r)
-	if err == nil && r.Status != Done && r.Status != Failed {
+	switch err = json.Unmarshal(data, &r); {
+	case err != nil:
+	case r.Status != Done && r.Status != Failed:
 		err = fmt.Errorf("unknown status %q", r.Status)
+	case r.Index != l.Index || r.Key != l.Key.String():
+		err = fmt.Errorf("it is of line %d and the job %.12s", r.Index, r.Key)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("reading a record: %w", damaged(name, err, "and run again: the picture beside it gets a new one"))
