@@ -75,6 +75,52 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// A schedule that nobody ran for ages is settled as quickly as one of last night.
+func TestDueAfterAges(t *testing.T) {
+	now := at(t, "2026-06-05T12:00:30Z")
+	for cron, want := range map[string]string{"* * * * *": "2026-06-05T12:00:00Z", "0 0 29 2 *": "2024-02-29T00:00:00Z"} {
+		s, err := parseSlots(Schedule{Cron: cron, Zone: "UTC"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := make(chan time.Time, 1)
+		go func() {
+			slot, _, _ := s.due(time.Time{}, now, MissedRun)
+			found <- slot
+		}()
+		select {
+		case slot := <-found:
+			if !slot.Equal(at(t, want)) {
+				t.Errorf("%s: %v, want %s", cron, slot, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: still looking", cron)
+		}
+	}
+}
+
+// Where one begins to look makes no difference to the slot that is found.
+func TestDueFromAnywhere(t *testing.T) {
+	for _, cron := range []string{"0 * * * *", "30 2 * * *", "15 2 25-31 * *"} {
+		s, err := parseSlots(Schedule{Cron: cron, Zone: "Europe/Paris"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, night := range []string{"2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z"} { // the clock is set
+			settled := at(t, night).AddDate(0, 0, -5)
+			last := settled
+			for now := settled; now.Before(at(t, night).AddDate(0, 0, 3)); now = now.Add(10 * time.Minute) {
+				for next, more := s.next(last); more && !next.After(now); next, more = s.next(next) {
+					last = next
+				}
+				if slot, _, ok := s.due(settled, now, MissedRun); ok == last.Equal(settled) || ok && !slot.Equal(last) {
+					t.Fatalf("%s at %v: %v, %v, want %v", cron, now, slot, ok, last)
+				}
+			}
+		}
+	}
+}
+
 func TestScheduleCheck(t *testing.T) {
 	good := Schedule{Name: "night", Template: "night-{date}", Cron: "0 2 * * *", Zone: "Europe/Paris", Missed: MissedRun, From: at(t, "2026-06-01T00:00:00Z")}
 	if err := good.Check(); err != nil {

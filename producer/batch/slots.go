@@ -83,8 +83,14 @@ func (s slots) next(after time.Time) (time.Time, bool) {
 // was: the last one before now. run tells whether it is to run, or was missed
 // and is left out. ok is false where no slot has come yet.
 func (s slots) due(settled, now time.Time, missed Missed) (slot time.Time, run, ok bool) {
-	for next, more := s.next(settled); more && !next.After(now); next, more = s.next(next) {
-		slot, ok = next, true
+	// Looked for from now back, further each time: a year has half a million minutes.
+	for days, from := 1, now; !ok && from.After(settled); days *= 2 {
+		if from = now.AddDate(0, 0, -days); from.Before(settled) {
+			from = settled
+		}
+		for next, more := s.next(from); more && !next.After(now); next, more = s.next(next) {
+			slot, ok = next, true
+		}
 	}
 	return slot, ok && (missed == MissedRun || now.Sub(slot) <= late), ok
 }
