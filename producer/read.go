@@ -79,7 +79,7 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 			}
 		})
 	}
-	bad, err := m.gather(working, order)
+	bad, err := m.gather(working, order, cfg.Source)
 	if err == nil {
 		err = context.Cause(working)
 	}
@@ -97,7 +97,6 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 	}
 	bad.More += more
 	bad.add(duplicates...)
-	bad.Source = cfg.Source
 	if m.Lines = m.spool.lines; len(bad.Lines) > 0 || m.Lines == 0 {
 		return &bad
 	}
@@ -106,7 +105,8 @@ func (m *Manifest) read(ctx context.Context, in io.Reader, cfg Config) error {
 }
 
 // gather takes the results of all chunks, in order.
-func (m *Manifest) gather(ctx context.Context, order <-chan *chunk) (bad BadBatch, err error) {
+func (m *Manifest) gather(ctx context.Context, order <-chan *chunk, source string) (bad BadBatch, err error) {
+	bad.Source = source
 	for {
 		c, ok := receive(ctx, order)
 		if !ok {
@@ -121,8 +121,11 @@ func (m *Manifest) gather(ctx context.Context, order <-chan *chunk) (bad BadBatc
 				bad.add(r.bad...)
 				continue
 			}
-			if m.spool.lines+len(r.entries) > batch.MaxLines {
-				return bad, fmt.Errorf("a batch of more than %d pictures: cut the file in two", batch.MaxLines)
+			if room := batch.MaxLines - m.spool.lines; room < len(r.entries) {
+				bad.add(BadLine{r.entries[room].number, job.Faults{{
+					What: fmt.Sprintf("with it the batch has more than %d pictures", batch.MaxLines), Want: "want the rest in another batch",
+				}}})
+				return bad, &bad
 			}
 			if err := m.spool.write(r); err != nil {
 				return bad, fmt.Errorf("keeping the manifest for now: %w", err)
