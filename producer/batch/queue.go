@@ -264,10 +264,8 @@ func (q *Queue) enqueue(ctx context.Context, kind, id string, payload []byte, mo
 		case errors.Is(err, asynq.ErrTaskNotFound):
 			continue // it ended just now
 		case errors.Is(err, asynq.ErrQueueNotFound):
-			// A client of asynq names its queue in Redis once: it doesn't know
-			// that Redis came back empty, and then nobody finds the task.
-			if err := q.redis.SAdd(ctx, "asynq:queues", q.name).Err(); err != nil {
-				return fmt.Errorf("naming the queue %s at %s: %w", q.name, q.where, err)
+			if err := q.announce(ctx); err != nil {
+				return err
 			}
 			continue
 		case err != nil:
@@ -281,6 +279,15 @@ func (q *Queue) enqueue(ctx context.Context, kind, id string, payload []byte, mo
 			return fmt.Errorf("deleting an ended task at %s: %w", q.where, err)
 		}
 	}
+}
+
+// announce names the queue in Redis, where all who ask for its tasks look first.
+// A client of asynq does so once: it doesn't know that Redis came back empty.
+func (q *Queue) announce(ctx context.Context) error {
+	if err := q.redis.SAdd(ctx, "asynq:queues", q.name).Err(); err != nil {
+		return fmt.Errorf("naming the queue %s at %s: %w", q.name, q.where, err)
+	}
+	return nil
 }
 
 // key is the name of a Redis key of the queue; one queue's keys are on one

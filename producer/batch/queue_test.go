@@ -421,3 +421,60 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for a queue's tasks finds them, also after Redis came back empty
+// under the clients that enqueue them.
+func TestQueueIsKnownAgain(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		ctx := t.Context()
+		b := Batch{Name: "b", Manifest: strings.Repeat("0", 64), Lines: 1}
+		if err := q.EnqueueFeed(ctx, b, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.redis.FlushAll(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Tend(ctx, &storage.Memory{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.EnqueueFeed(ctx, b, 0); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := q.Info(); err != nil || info.Pending != 1 {
+			t.Errorf("%+v, %v, want one task that waits", info, err)
+		}
+	})
+}
+
+// A record that is another line's, or another job's, is told of, and counted for
+// nobody.
+func TestRecordOfAnotherLine(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		ctx := t.Context()
+		store := &storage.Memory{}
+		b := newBatch(t, store, 3, 0)
+		finish(t, store, b, 0)
+		theirs, err := store.Get(ctx, b.RecordName(lineOf(t, store, b, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := b.RecordName(lineOf(t, store, b, 2))
+		if err := errors.Join(store.Put(ctx, name, theirs), store.Delete(ctx, b.RecordName(lineOf(t, store, b, 0)))); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"reading it": func() error { _, err := b.ReadRecord(ctx, store, lineOf(t, store, b, 2)); return err }(),
+			"the start":  func() error { _, err := Commit{store, b}.Start(ctx, lineOf(t, store, b, 2)); return err }(),
+		} {
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name+" is damaged (it is of line 0 and the job ") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if err := q.Feed(ctx, store, b, 0); err != nil {
+			t.Fatal(err)
+		}
+		if counts, err := q.Count(ctx, b); err != nil || counts.Done != 0 {
+			t.Errorf("%+v, %v, want none done", counts, err)
+		}
+	})
+}

@@ -37,6 +37,10 @@ const wholeEvery = time.Hour
 // of a batch that goes on are found when it stands still in the end.
 func (q *Queue) Tend(ctx context.Context, store storage.Store) (Tended, error) {
 	var t Tended
+	// A Redis that came back empty no longer knows of it: see enqueue.
+	if err := q.announce(ctx); err != nil {
+		return t, err
+	}
 	swept, err := q.Sweep(ctx)
 	if err != nil {
 		return t, err
@@ -112,6 +116,9 @@ func (q *Queue) tend(ctx context.Context, store storage.Store, name string, lost
 // Finish marks a batch as done, and tells whether it is: a retry may take lines
 // back meanwhile.
 func (q *Queue) Finish(ctx context.Context, store storage.Store, b Batch, c Counts) (bool, error) {
+	if taken, err := q.unmarkTaken(ctx, store, b); err != nil || taken > 0 {
+		return false, err
+	}
 	classes, err := q.failedByClass(ctx, b)
 	if err == nil {
 		err = b.finish(ctx, store, ending{b.Manifest, c, classes})
@@ -131,6 +138,39 @@ func (q *Queue) Finish(ctx context.Context, store storage.Store, b Batch, c Coun
 		return false, nil
 	}
 	return true, q.forget(ctx, b)
+}
+
+// unmarkTaken opens the lines that count as failed and have no record, and
+// returns how many there were: whoever read a dead letter may mark its line just
+// after a retry took it back. Pictures are never taken back.
+func (q *Queue) unmarkTaken(ctx context.Context, store storage.Store, b Batch) (taken int, err error) {
+	for shard := range b.Shards() {
+		failed, err := q.bitsOf(ctx, b, shard, Failed)
+		if err != nil {
+			return taken, err
+		}
+		if failed.Count() == 0 {
+			continue
+		}
+		lines, err := b.shard(ctx, store, shard)
+		if err != nil {
+			return taken, err
+		}
+		open, err := b.open(ctx, store, shard, lines)
+		if err != nil {
+			return taken, err
+		}
+		for _, index := range open {
+			if !failed.Has(index % ShardLines) {
+				continue
+			}
+			if err := q.unmark(ctx, b, index); err != nil {
+				return taken, err
+			}
+			taken++
+		}
+	}
+	return taken, nil
 }
 
 // standsStill tells whether a batch's counts are those of the last pass.

@@ -242,6 +242,52 @@ func TestRetryWhileFinishing(t *testing.T) {
 	})
 }
 
+// A consumer, or a Reconcile, that read a dead letter marks its line just after
+// a retry has taken it back: the line does not stay without a record for that.
+func TestMarkAfterRetry(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		ctx := t.Context()
+		store := &storage.Memory{}
+		b := newBatch(t, store, 3, 0)
+		b.Queue = "q"
+		if err := b.Save(ctx, store); err != nil {
+			t.Fatal(err)
+		}
+		finish(t, store, b, 0)
+		fail(t, store, b, 1)
+		fail(t, store, b, 2)
+		late := Record{Index: 1, Status: Failed, Class: "bad_job"}
+		only := func(r Record) bool { return r.Index == 1 }
+		if taken, err := Retry(ctx, store, q, b, only); err != nil || taken != 1 {
+			t.Fatalf("%d taken back, %v", taken, err)
+		}
+		if err := q.Mark(ctx, b, late); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.redis.Set(ctx, q.whole(b), "1", wholeEvery).Err(); err != nil { // listed a while ago
+			t.Fatal(err)
+		}
+		for range 3 { // it is found, it moves, and it stands still
+			if tended, err := q.Tend(ctx, store); err != nil || tended.Finished != 0 {
+				t.Fatalf("%+v, %v: line 1 has neither a picture nor a dead letter", tended, err)
+			}
+		}
+		if p, err := q.Progress(ctx, store, b); err != nil || p.Done != 1 || p.Failed != 1 || p.Queued != 1 {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if list := tasks(t, q); len(list) != 1 || list[0] != -1 {
+			t.Errorf("on the queue is %v, want a feed", list)
+		}
+		finish(t, store, b, 1)
+		if err := q.Mark(ctx, b, Record{Index: 1, Status: Done}); err != nil {
+			t.Fatal(err)
+		}
+		if tended, err := q.Tend(ctx, store); err != nil || tended.Finished != 1 {
+			t.Errorf("%+v, %v: it is not marked as done", tended, err)
+		}
+	})
+}
+
 // beforePut does something before an object is put.
 type beforePut struct {
 	storage.Store
