@@ -111,8 +111,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Queues = map[string]int{c.Queue.Name(): 1}
 	}
 	for name, weight := range c.Queues {
-		if err := batch.CheckName(name); err != nil || weight < 1 {
-			return c, fmt.Errorf("queue %q with the weight %d: want a name of A-Z a-z 0-9 . _ - and a weight of 1 or more", name, weight)
+		if err := batch.CheckQueue(name); err != nil {
+			return c, err
+		}
+		if weight < 1 {
+			return c, fmt.Errorf("queue %q with the weight %d: want 1 or more", name, weight)
 		}
 	}
 	if c.Log == nil {

@@ -42,6 +42,8 @@ type Consumer struct {
 	started   atomic.Bool
 	hurries   atomic.Int32
 	commit    sync.Mutex // held while Committed is called
+	feeding   sync.Mutex // over unfed
+	unfed     awaySince  // feeds fail
 	redisAway atomic.Bool
 	watching  sync.WaitGroup
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -253,6 +254,42 @@ func TestStoreFull(t *testing.T) {
 	cfg.Committed = nil
 	if counts, err = consumer.Run(t.Context(), cfg, b); err != nil || counts.Done != 20 {
 		t.Errorf("run again: %+v, %v", counts, err)
+	}
+}
+
+// unlisted is a store that can't list what lies under a prefix.
+type unlisted struct {
+	storage.Store
+	prefix string
+	err    error
+}
+
+func (s *unlisted) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	if prefix == s.prefix {
+		return func(yield func(string, error) bool) { yield("", s.err) }
+	}
+	return s.Store.List(ctx, prefix)
+}
+
+// A store that fails while nothing but a feed is under way ends the run as well.
+func TestFeedFails(t *testing.T) {
+	memory := &storage.Memory{}
+	b := put(t, memory, manyLines(3))
+	q, err := batch.OpenQueue(t.Context(), "", "q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var log bytes.Buffer
+	store := &unlisted{memory, "b/0000", errors.New("403 AccessDenied")}
+	cfg := consumer.Config{Store: store, Queue: q, Renderer: &painter{}, Patience: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if counts, err := consumer.Run(ctx, cfg, b); !errors.Is(err, store.err) {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if !strings.Contains(log.String(), "a batch can't be fed") || !strings.Contains(log.String(), store.err.Error()) {
+		t.Errorf("the log doesn't tell of it:\n%s", &log)
 	}
 }
 

@@ -80,18 +80,33 @@ func (c *Consumer) handle(ctx context.Context, t *asynq.Task) error {
 	}
 	switch t.Type() {
 	case batch.TypeFeed:
-		ctx, cancel := c.untilStopped(ctx)
-		defer cancel()
-		if err = q.Feed(ctx, c.cfg.Store, b.Batch, task.Shard); err != nil && c.stopping.Err() != nil {
-			return errStopped
-		}
-		return err
+		return c.feed(ctx, q, b.Batch, task.Shard)
 	case batch.TypeJob:
 		return c.line(ctx, q, b.Batch, task.Line())
 	default:
 		c.cfg.Log.Error("dropping a task of an unknown type", "type", t.Type())
 		return nil
 	}
+}
+
+// feed feeds a shard of a batch. Where that fails its task comes back.
+func (c *Consumer) feed(ctx context.Context, q *batch.Queue, b batch.Batch, shard int) error {
+	ctx, cancel := c.untilStopped(ctx)
+	defer cancel()
+	err := q.Feed(ctx, c.cfg.Store, b, shard)
+	if err != nil && c.stopping.Err() != nil {
+		return errStopped
+	}
+	c.feeding.Lock()
+	defer c.feeding.Unlock()
+	since := c.unfed.note(err)
+	if err != nil {
+		c.cfg.Log.Warn("a batch can't be fed; trying again", "batch", b.Name, "shard", shard, "error", err)
+	}
+	if c.cfg.Patience > 0 && since > c.cfg.Patience {
+		c.stop(fmt.Errorf("feeding the batch: %w", err))
+	}
+	return err
 }
 
 // line brings one line to its record.

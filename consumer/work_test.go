@@ -173,6 +173,16 @@ func TestModelElsewhere(t *testing.T) {
 	}
 }
 
+// A queue may be named as the store's folders are: batches only may not.
+func TestQueueNamedAsAFolder(t *testing.T) {
+	q, _, _ := openServer(t)
+	store := &storage.Memory{}
+	b := putOn(t, store, "models", "b", manyLines(1))
+	c := start(t, consumer.Config{Store: store, Queue: q, Queues: map[string]int{"models": 1}, Renderer: &painter{}, Log: quiet(), Tend: 50 * time.Millisecond})
+	until(t, "the batch is done", func() bool { return has(t, store, b.DoneName()) })
+	c.Shutdown()
+}
+
 // Cancelling ends jobs that run, and no other line is begun.
 func TestCancelRunning(t *testing.T) {
 	q, _, _ := openServer(t)
