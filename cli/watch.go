@@ -37,7 +37,14 @@ func watch(ctx context.Context, streams Streams, store storage.Place, q *batch.Q
 	defer tick.Stop()
 	away, begun := false, false
 	for {
-		p, err := q.Progress(ctx, store, b)
+		now, err := batch.Open(ctx, store, b.Name)
+		if err == nil && now.Manifest != b.Manifest { // nobody works on these any more
+			return &exitError{exitDeadLetters, fmt.Errorf("batch %s has other lines now: watch it again", b.Name)}
+		}
+		var p batch.Progress
+		if err == nil {
+			p, err = q.Progress(ctx, store, b)
+		}
 		if err == nil && seen == nil {
 			seen, err = q.Failed(ctx, b)
 		}
