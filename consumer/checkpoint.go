@@ -24,14 +24,12 @@ type checkpointHeader struct {
 
 const checkpointVersion = 1
 
-func checkpointName(l batch.Line) string { return "checkpoints/" + l.Key.String() }
-
 // keep puts a checkpoint into the store, in place of an older one.
-func (c *Consumer) keep(ctx context.Context, l batch.Line, p job.Checkpoint) error {
+func (c *Consumer) keep(ctx context.Context, b batch.Batch, l batch.Line, p job.Checkpoint) error {
 	sum := sha256.Sum256(p.State)
 	header, err := json.Marshal(checkpointHeader{checkpointVersion, l.Key.String(), p.MadeWith, hex.EncodeToString(sum[:])})
 	if err == nil {
-		err = c.cfg.Store.Put(ctx, checkpointName(l), append(append(header, '\n'), p.State...))
+		err = c.cfg.Store.Put(ctx, b.CheckpointName(l), append(append(header, '\n'), p.State...))
 	}
 	if err != nil {
 		return fmt.Errorf("keeping a checkpoint: %w", err)
@@ -41,8 +39,8 @@ func (c *Consumer) keep(ctx context.Context, l batch.Line, p job.Checkpoint) err
 
 // checkpoint looks for the one of a line's job. One that is damaged is as none:
 // then the job begins again. Any that is there is to be deleted after the commit.
-func (c *Consumer) checkpoint(ctx context.Context, l batch.Line) (p *job.Checkpoint, there bool, err error) {
-	data, err := c.cfg.Store.Get(ctx, checkpointName(l))
+func (c *Consumer) checkpoint(ctx context.Context, b batch.Batch, l batch.Line) (p *job.Checkpoint, there bool, err error) {
+	data, err := c.cfg.Store.Get(ctx, b.CheckpointName(l))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -53,7 +51,7 @@ func (c *Consumer) checkpoint(ctx context.Context, l batch.Line) (p *job.Checkpo
 		p, err = readCheckpoint(data, l)
 	}
 	if err != nil {
-		c.cfg.Log.Warn("a checkpoint is damaged; the job begins again", "checkpoint", checkpointName(l), "error", err)
+		c.cfg.Log.Warn("a checkpoint is damaged; the job begins again", "checkpoint", b.CheckpointName(l), "error", err)
 	}
 	return p, true, nil
 }

@@ -38,7 +38,7 @@ func TestEndsClearUp(t *testing.T) {
 	if _, err := (batch.Commit{Store: store, Batch: b}).Done(t.Context(), lines[recorded], paint(lines[recorded].Spec), 2); err != nil {
 		t.Fatal(err)
 	}
-	checkpoint := func(line int) string { return "checkpoints/" + lines[line].Key.String() }
+	checkpoint := func(line int) string { return b.CheckpointName(lines[line]) }
 	before := map[int]batch.Attempts{recorded: {Count: 1, Errors: []string{"no"}}, poison: {Crashes: 3, Errors: []string{"died"}}}
 	for line, attempts := range before {
 		if err := q.SetAttempts(t.Context(), b, line, attempts); err != nil {

@@ -142,7 +142,7 @@ func (c *Consumer) line(ctx context.Context, q *batch.Queue, b batch.Batch, l ba
 	order := job.Order{Spec: l.Spec}
 	kept := false
 	if err := c.persist(func(ctx context.Context) (err error) {
-		order.Checkpoint, kept, err = c.checkpoint(ctx, l)
+		order.Checkpoint, kept, err = c.checkpoint(ctx, b, l)
 		return err
 	}); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (c *Consumer) line(ctx context.Context, q *batch.Queue, b batch.Batch, l ba
 		})
 		c.cfg.Metrics.Stage("publish", time.Since(begin).Seconds())
 	case errors.As(err, &preempted):
-		if err := c.persist(func(ctx context.Context) error { return c.keep(ctx, l, preempted.Checkpoint) }); err != nil {
+		if err := c.persist(func(ctx context.Context) error { return c.keep(ctx, b, l, preempted.Checkpoint) }); err != nil {
 			c.cfg.Log.Warn("a job will begin again", "batch", b.Name, "line", l.Index, "error", err)
 		}
 		return errStopped
@@ -194,7 +194,7 @@ func (c *Consumer) ended(ctx context.Context, q *batch.Queue, b batch.Batch, l b
 		}
 	}
 	if kept {
-		if err := c.persist(func(ctx context.Context) error { return c.cfg.Store.Delete(ctx, checkpointName(l)) }); err != nil {
+		if err := c.persist(func(ctx context.Context) error { return c.cfg.Store.Delete(ctx, b.CheckpointName(l)) }); err != nil {
 			return err
 		}
 	}

@@ -96,6 +96,49 @@ func TestSaveCutOff(t *testing.T) {
 	}
 }
 
+// The checkpoints of a batch that was cancelled, or is done, go; those of others
+// stay, whatever they are named.
+func TestCheckpointsGo(t *testing.T) {
+	bothQueues(t, func(t *testing.T, q *Queue) {
+		ctx := t.Context()
+		store := &storage.Memory{}
+		b := newBatch(t, store, 1, 0)
+		b.Queue = "q"
+		if err := b.Save(ctx, store); err != nil {
+			t.Fatal(err)
+		}
+		line := lineOf(t, store, b, 0)
+		named := b.CheckpointName(line)
+		other := Batch{Name: "b-2"}.CheckpointName(line)
+		is := func(when string, want bool) {
+			t.Helper()
+			if _, err := q.Tend(ctx, store); err != nil {
+				t.Fatal(err)
+			}
+			_, err := store.Get(ctx, named)
+			_, others := store.Get(ctx, other)
+			if (err == nil) != want || others != nil {
+				t.Errorf("%s: %v, and the other batch's %v", when, err, others)
+			}
+		}
+		for _, name := range []string{named, other} {
+			if err := store.Put(ctx, name, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		is("open", true)
+		if err := Cancel(ctx, store, q, b); err != nil {
+			t.Fatal(err)
+		}
+		is("cancelled", false)
+		finish(t, store, b, 0)
+		if err := errors.Join(b.Reopen(ctx, store), store.Put(ctx, named, nil), q.Mark(ctx, b, Record{Index: 0, Status: Done})); err != nil {
+			t.Fatal(err)
+		}
+		is("done", false)
+	})
+}
+
 // Consumers hear of a batch that is cancelled, and ask no more once it is
 // opened again.
 func TestHintOfCancel(t *testing.T) {

@@ -38,6 +38,7 @@ const (
 //	<name>/00000017-0123456789ab.png    the picture of line 17
 //	<name>/00000017-0123456789ab.json   its record
 //	<name>/cancelled.json, <name>/done.json
+//	checkpoints/<name>@00000017-0123456789ab   of a line that is to go on elsewhere
 //
 // and with Folders, pictures and records of shard 3 lie in <name>/00003/.
 type Batch struct {
@@ -122,6 +123,10 @@ func (b Batch) Finish(ctx context.Context, store storage.Store, c Counts) error 
 }
 
 func (b Batch) finish(ctx context.Context, store storage.Store, e ending) error {
+	// Of lines that the batch no longer has, before the mark: nobody comes here behind it.
+	if err := b.dropCheckpoints(ctx, store); err != nil {
+		return err
+	}
 	data, err := json.Marshal(e)
 	if err == nil {
 		err = store.Put(ctx, b.DoneName(), append(data, '\n'))
@@ -175,6 +180,28 @@ func (b Batch) stem(l Line) string {
 		return fmt.Sprintf("%s/%05d/%08d-%s", b.Name, l.Index/ShardLines, l.Index, l.Key.Short())
 	}
 	return fmt.Sprintf("%s/%08d-%s", b.Name, l.Index, l.Key.Short())
+}
+
+// CheckpointName is the name of a line's checkpoint. It lies beside those of
+// other batches: whoever looks at the pictures has no use for it.
+func (b Batch) CheckpointName(l Line) string {
+	return fmt.Sprintf("%s%08d-%s", b.checkpoints(), l.Index, l.Key.Short())
+}
+
+// checkpoints is what the names of a batch's checkpoints begin with.
+func (b Batch) checkpoints() string { return "checkpoints/" + b.Name + "@" }
+
+// dropCheckpoints deletes a batch's checkpoints: nobody goes on from them.
+func (b Batch) dropCheckpoints(ctx context.Context, store storage.Store) error {
+	for name, err := range store.List(ctx, b.checkpoints()) {
+		if err == nil {
+			err = store.Delete(ctx, name)
+		}
+		if err != nil {
+			return fmt.Errorf("dropping the checkpoints of batch %s: %w", b.Name, err)
+		}
+	}
+	return nil
 }
 
 // Ext is the extension, without the dot, of the files of a job's format.

@@ -25,9 +25,9 @@ const wholeEvery = time.Hour
 
 // Tend looks after every batch of the queue that is neither done nor
 // cancelled: it sweeps the queue, enqueues what is missing on it, and marks as
-// done the batches whose lines all have their record. It is called every
-// minute, by one caller at a time (see [Queue.Lead]); each call does what the
-// others left undone.
+// done the batches whose lines all have their record. After those cancelled
+// lately it clears up. It is called every minute, by one caller at a time (see
+// [Queue.Lead]); each call does what the others left undone.
 //
 // A pass costs some requests a batch, however long that is: progress is read
 // from the bitmap. A batch is listed whole, as [Reconcile] does, when Redis
@@ -74,8 +74,13 @@ func (q *Queue) tend(ctx context.Context, store storage.Store, name string, lost
 	if err != nil || b.Queue != q.name {
 		return err
 	}
-	if ended, err := b.ended(ctx, store); err != nil || ended {
+	if finished, err := b.Finished(ctx, store); err != nil || finished {
 		return err
+	}
+	if cancelled, err := b.Cancelled(ctx, store); err != nil {
+		return err
+	} else if cancelled {
+		return q.tendCancelled(ctx, store, b)
 	}
 	known, err := q.redis.Exists(ctx, q.whole(b)).Result()
 	if err != nil {
@@ -111,6 +116,19 @@ func (q *Queue) tend(ctx context.Context, store storage.Store, name string, lost
 	}
 	t.Fed++
 	return q.EnqueueFeed(ctx, b, shard)
+}
+
+// tendCancelled clears up after a batch that was cancelled not long ago. What a
+// job leaves that was under way then, a later pass finds.
+func (q *Queue) tendCancelled(ctx context.Context, store storage.Store, b Batch) error {
+	lately, err := q.redis.Exists(ctx, q.cancelled(b)).Result()
+	if err != nil {
+		return fmt.Errorf("asking %s for batch %s: %w", q.where, b.Name, err)
+	}
+	if lately == 0 {
+		return nil
+	}
+	return b.dropCheckpoints(ctx, store)
 }
 
 // Finish marks a batch as done, and tells whether it is: a retry may take lines
