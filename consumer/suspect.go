@@ -28,9 +28,7 @@ func (c *Consumer) past(ctx context.Context, q *batch.Queue, b batch.Batch, inde
 		before.Crashes++
 		before.Errors = lastThree(append(before.Errors, "the process died while it rendered this job and no other"))
 		c.cfg.Log.Warn("a job took its process with it", "batch", b.Name, "line", index, "times", before.Crashes)
-		if err = q.SetAttempts(ctx, b, index, before); err == nil {
-			err = q.End(ctx, b, index) // counted
-		}
+		err = q.CountCrash(ctx, b, index, before)
 	}
 	return before, past.Crashed || before.Crashes > 0, err
 }

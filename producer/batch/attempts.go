@@ -85,6 +85,26 @@ func (q *Queue) SetAttempts(ctx context.Context, b Batch, index int, a Attempts)
 	return nil
 }
 
+// CountCrash keeps a line's attempts, with the crash in them that Past told of,
+// and takes back what Begin noted: both or neither, lest it be counted twice by
+// who comes after another crash.
+func (q *Queue) CountCrash(ctx context.Context, b Batch, index int, a Attempts) error {
+	data, err := json.Marshal(a)
+	if err == nil {
+		field := strconv.Itoa(index)
+		_, err = q.redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.HSet(ctx, q.attempts(b), field, data)
+			p.Expire(ctx, q.attempts(b), abandoned)
+			p.HDel(ctx, q.begun(b), field)
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("counting a crash of line %d at %s: %w", index, q.where, err)
+	}
+	return nil
+}
+
 // keep puts what is known of a line into a hash.
 func (q *Queue) keep(ctx context.Context, hash string, index int, value any) error {
 	_, err := q.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
