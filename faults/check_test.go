@@ -117,8 +117,10 @@ func checkLine(ctx context.Context, store storage.Store, b batch.Batch, l batch.
 	picture, err := store.Get(ctx, b.PictureName(l))
 	there := err == nil
 	class := ""
-	for wish := range wishes(l.Spec.Prompt) {
-		class += map[string]string{"bad": "bad_job", "panic": "panic", "crash": "poison", "killed": "poison"}[wish]
+	for wish, until := range wishes(l.Spec.Prompt) {
+		if until == "" {
+			class += map[string]string{"bad": "bad_job", "panic": "panic", "crash": "poison", "killed": "poison"}[wish]
+		}
 	}
 	if class != "" {
 		if record.Status != batch.Failed || there || record.Class != class {

@@ -34,7 +34,8 @@ import (
 //	deaf        it doesn't heed that it is to end
 //	bad         the job is a bad one
 //	panic       it panics
-//	crash       the process dies of a fault in native code
+//	crash       the process dies of a fault in native code; crash=FILE, until
+//	            the file is there
 //	killed      the process is killed, as for want of memory
 type light struct {
 	events   *os.File     // where it tells what it does, for the test; may be a closed one
@@ -119,7 +120,10 @@ func wishes(prompt string) map[string]string {
 
 // misfortune is what befalls a job that asks for it.
 func misfortune(asked map[string]string) error {
-	for what := range asked {
+	for what, until := range asked {
+		if _, err := os.Stat(until); until != "" && err == nil {
+			continue
+		}
 		switch what {
 		case "bad":
 			return job.Bad(errors.New("the prompt says so"))
