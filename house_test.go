@@ -35,8 +35,8 @@ var allowed = map[string][]string{
 	"storage/storagetest":  {"storage"},
 	"models/score/cmd":     {"models/score"},
 
-	"producer/batch/redistest": {"porttest"},
-	"storage/s3test":           {"porttest"},
+	"producer/batch/redistest": {"storage/porttest"},
+	"storage/s3test":           {"storage/porttest"},
 }
 
 // TestImports holds the plan against what the code imports, without its tests.

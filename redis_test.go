@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/darkroom/darkroom/pipeline/ort/orttest"
-	"github.com/darkroom/darkroom/porttest"
 	"github.com/darkroom/darkroom/producer/batch/redistest"
+	"github.com/darkroom/darkroom/storage/porttest"
 )
 
 // threeLines is a batch of three pictures.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/darkroom/darkroom/porttest"
+	"github.com/darkroom/darkroom/storage/porttest"
 )
 
 // The credentials of every server's one account.

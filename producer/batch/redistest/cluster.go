@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/darkroom/darkroom/porttest"
+	"github.com/darkroom/darkroom/storage/porttest"
 )
 
 // StartCluster starts a cluster of servers, each with its share of the slots,

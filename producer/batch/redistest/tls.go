@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/darkroom/darkroom/porttest"
+	"github.com/darkroom/darkroom/storage/porttest"
 )
 
 // TLS is a server that is reached by TLS only, with a certificate of ours, by
