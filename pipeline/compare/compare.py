@@ -70,7 +70,7 @@ def batch(arguments):
 
 
 def darkroom(arguments, file, out):
-    command = [arguments.darkroom, "render", file, "-o", out, "--verbose"]
+    command = [arguments.darkroom.resolve(), "render", file, "-o", out, "--verbose"]
     if arguments.model != "house":
         command += ["--models", arguments.folder / "onnx"]
     begin = time.time()
