@@ -32,16 +32,7 @@ func (m *Model) parseTensor(tensor span) error {
 		if number != initializerExternal {
 			return nil
 		}
-		var key, value string
-		err := m.fields(at, func(number protowire.Number, at span) error {
-			switch number {
-			case entryKey:
-				key = m.text(at)
-			case entryValue:
-				value = m.text(at)
-			}
-			return nil
-		})
+		key, value, err := m.entry(at)
 		if err == nil && key == "location" && !slices.Contains(m.files, value) {
 			m.files = append(m.files, value)
 		}

@@ -173,16 +173,7 @@ func (m *Model) scope(n node) string {
 		if number != nodeMetadata {
 			return nil
 		}
-		var key, value string
-		err := m.fields(at, func(number protowire.Number, at span) error {
-			switch number {
-			case entryKey:
-				key = m.text(at)
-			case entryValue:
-				value = m.text(at)
-			}
-			return nil
-		})
+		key, value, err := m.entry(at)
 		if names := strings.Split(strings.Trim(value, "[]"), ", "); key == "pkg.torch.onnx.name_scopes" && len(names) > 1 {
 			found = strings.Trim(names[len(names)-2], `'"`)
 		}

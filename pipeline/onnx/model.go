@@ -180,6 +180,20 @@ func (m *Model) fields(at span, f func(protowire.Number, span) error) error {
 	return nil
 }
 
+// entry reads a StringStringEntryProto.
+func (m *Model) entry(at span) (key, value string, err error) {
+	err = m.fields(at, func(number protowire.Number, at span) error {
+		switch number {
+		case entryKey:
+			key = m.text(at)
+		case entryValue:
+			value = m.text(at)
+		}
+		return nil
+	})
+	return key, value, err
+}
+
 // varint returns the value of a varint field of the message in at, or absent.
 func (m *Model) varint(at span, number protowire.Number, absent int64) int64 {
 	if values := m.varints(at, number); len(values) > 0 {
