@@ -37,6 +37,8 @@ var allowed = map[string][]string{
 
 	"producer/batch/redistest": {"storage/porttest"},
 	"storage/s3test":           {"storage/porttest"},
+
+	"pipeline/safetensors/safetensorstest": {"pipeline/safetensors"},
 }
 
 // TestImports holds the plan against what the code imports, without its tests.

@@ -1,63 +1,28 @@
 package lora
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/darkroom/darkroom/pipeline/safetensors"
+	"github.com/darkroom/darkroom/pipeline/safetensors/safetensorstest"
 )
 
-type tensor struct {
-	name  string
-	shape []int64
-	fill  float32
-}
+type tensor = safetensorstest.Tensor
 
-// open writes a file of F32 tensors and opens it.
-func open(t *testing.T, metadata map[string]string, tensors ...tensor) *safetensors.File {
-	t.Helper()
-	header := map[string]any{}
-	if metadata != nil {
-		header["__metadata__"] = metadata
-	}
-	var body []byte
-	for _, one := range tensors {
-		begin, size := len(body), int64(1)
-		for _, n := range one.shape {
-			size *= n
-		}
-		for i := range size {
-			body, _ = binary.Append(body, binary.LittleEndian, one.fill+float32(i))
-		}
-		header[one.name] = map[string]any{"dtype": "F32", "shape": one.shape, "data_offsets": []int{begin, len(body)}}
-	}
-	text, err := json.Marshal(header)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), append(text, body...)...)
-	f, err := safetensors.Open(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
+var f32 = safetensorstest.F32
 
 func TestRead(t *testing.T) {
-	f := open(t, map[string]string{"lora_adapter_metadata": `{"text_encoder.lora_alpha": 6, "text_encoder.r": 2}`},
-		tensor{"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", []int64{2, 3}, 10},
-		tensor{"lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", []int64{5, 2}, 20},
-		tensor{"lora_unet_mid_block_attentions_0_proj_in.alpha", []int64{}, .5},
-		tensor{"unet.conv_in.lora_A.weight", []int64{1, 4, 3, 3}, 30},
-		tensor{"unet.conv_in.lora_B.weight", []int64{8, 1, 1, 1}, 40},
-		tensor{"text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", []int64{2, 3}, 0},
-		tensor{"text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight", []int64{3, 2}, 0},
+	f := safetensorstest.Open(t, map[string]string{"lora_adapter_metadata": `{"text_encoder.lora_alpha": 6, "text_encoder.r": 2}`},
+		f32("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", 10, 2, 3),
+		f32("lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", 20, 5, 2),
+		f32("lora_unet_mid_block_attentions_0_proj_in.alpha", .5),
+		f32("unet.conv_in.lora_A.weight", 30, 1, 4, 3, 3),
+		f32("unet.conv_in.lora_B.weight", 40, 8, 1, 1, 1),
+		f32("text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", 0, 2, 3),
+		f32("text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight", 0, 3, 2),
 	)
 	outline, err := Outline(f)
 	if err != nil {
@@ -96,7 +61,7 @@ func TestRead(t *testing.T) {
 // a pattern wants, by the rank's root, and of a UNet saved by itself.
 func TestSettings(t *testing.T) {
 	layer := func(path string) []tensor {
-		return []tensor{{path + ".lora_A.weight", []int64{4, 3}, 0}, {path + ".lora_B.weight", []int64{5, 4}, 0}}
+		return []tensor{f32(path+".lora_A.weight", 0, 4, 3), f32(path+".lora_B.weight", 0, 5, 4)}
 	}
 	const q, k, text = "unet.mid_block.attentions.0.to_q", "unet.mid_block.attentions.0.to_k", "text_encoder.text_model.encoder.layers.0.mlp.fc1"
 	for name, c := range map[string]struct {
@@ -111,7 +76,7 @@ func TestSettings(t *testing.T) {
 		"the rank's root":   {`{"unet.lora_alpha": 8, "unet.use_rslora": true, "text_encoder.lora_alpha": 6}`, [3]float64{16, 16, 6}},
 		"a UNet's own file": {`{"lora_alpha": 8, "alpha_pattern": null}`, [3]float64{8, 8, 4}},
 	} {
-		layers, err := Outline(open(t, map[string]string{"lora_adapter_metadata": c.settings}, slices.Concat(layer(q), layer(k), layer(text))...))
+		layers, err := Outline(safetensorstest.Open(t, map[string]string{"lora_adapter_metadata": c.settings}, slices.Concat(layer(q), layer(k), layer(text))...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +92,7 @@ func TestSettings(t *testing.T) {
 		`{"unet.alpha_pattern": [1]}`:             "alpha_pattern is [1]",
 		`{"unet.lora_alpha": "8"}`:                "lora_alpha",
 	} {
-		_, err := Outline(open(t, map[string]string{"lora_adapter_metadata": settings}, layer(q)...))
+		_, err := Outline(safetensorstest.Open(t, map[string]string{"lora_adapter_metadata": settings}, layer(q)...))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "lora_adapter_metadata of the unet") {
 			t.Errorf("%s: %v, want it to name %s", settings, err, want)
 		}
@@ -140,18 +105,18 @@ func TestReadFails(t *testing.T) {
 		tensors []tensor
 		want    string
 	}{
-		"no up":           {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}}, "no counterpart"},
-		"two ranks":       {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {at + "lora_up.weight", []int64{5, 4}, 0}}, "no rank in common"},
-		"mixed":           {[]tensor{{at + "lora_down.weight", []int64{2, 3, 3, 3}, 0}, {at + "lora_up.weight", []int64{5, 2}, 0}}, "want those of"},
-		"an up of 3x3":    {[]tensor{{at + "lora_down.weight", []int64{2, 3, 1, 1}, 0}, {at + "lora_up.weight", []int64{5, 2, 3, 3}, 0}}, "want those of"},
-		"empty":           {[]tensor{{at + "lora_down.weight", []int64{0, 3}, 0}, {at + "lora_up.weight", []int64{5, 0}, 0}}, "no rank in common"},
-		"a list of alpha": {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {at + "lora_up.weight", []int64{5, 2}, 0}, {at + "alpha", []int64{2}, 0}}, "one number"},
-		"a layer twice":   {[]tensor{{at + "lora_down.weight", []int64{2, 3}, 0}, {"unet.conv_in.lora_A.weight", []int64{2, 3}, 0}}, "are the same"},
-		"another kind":    {[]tensor{{"conv_in.weight", []int64{2, 3}, 0}}, "no LoRA's"},
-		"LoHa":            {[]tensor{{at + "hada_w1_a", []int64{2, 3}, 0}}, "LoHa, which is not built"},
-		"DoRA":            {[]tensor{{at + "dora_scale", []int64{2, 3}, 0}}, "DoRA, which is not built"},
+		"no up":           {[]tensor{f32(at+"lora_down.weight", 0, 2, 3)}, "no counterpart"},
+		"two ranks":       {[]tensor{f32(at+"lora_down.weight", 0, 2, 3), f32(at+"lora_up.weight", 0, 5, 4)}, "no rank in common"},
+		"mixed":           {[]tensor{f32(at+"lora_down.weight", 0, 2, 3, 3, 3), f32(at+"lora_up.weight", 0, 5, 2)}, "want those of"},
+		"an up of 3x3":    {[]tensor{f32(at+"lora_down.weight", 0, 2, 3, 1, 1), f32(at+"lora_up.weight", 0, 5, 2, 3, 3)}, "want those of"},
+		"empty":           {[]tensor{f32(at+"lora_down.weight", 0, 0, 3), f32(at+"lora_up.weight", 0, 5, 0)}, "no rank in common"},
+		"a list of alpha": {[]tensor{f32(at+"lora_down.weight", 0, 2, 3), f32(at+"lora_up.weight", 0, 5, 2), f32(at+"alpha", 0, 2)}, "one number"},
+		"a layer twice":   {[]tensor{f32(at+"lora_down.weight", 0, 2, 3), f32("unet.conv_in.lora_A.weight", 0, 2, 3)}, "are the same"},
+		"another kind":    {[]tensor{f32("conv_in.weight", 0, 2, 3)}, "no LoRA's"},
+		"LoHa":            {[]tensor{f32(at+"hada_w1_a", 0, 2, 3)}, "LoHa, which is not built"},
+		"DoRA":            {[]tensor{f32(at+"dora_scale", 0, 2, 3)}, "DoRA, which is not built"},
 	} {
-		if layers, err := Read(open(t, nil, c.tensors...), UNet); err == nil || !strings.Contains(err.Error(), c.want) {
+		if layers, err := Read(safetensorstest.Open(t, nil, c.tensors...), UNet); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v; want %q", name, layers, err, c.want)
 		}
 	}
