@@ -33,7 +33,7 @@ func TestGoldenControls(t *testing.T) {
 	}
 	for name, line := range cases {
 		t.Run(name, func(t *testing.T) {
-			picture := edit(t, renderer, resolveEdit(t, library, string(line)))
+			picture := render(t, renderer, resolve(t, library, string(line)))
 			want := decodePNG(t, mustRead(t, filepath.Join("testdata/controlled", name+".png")))
 			compare(t, decodePNG(t, picture.Data), want, maxOff, meanOff)
 		})
@@ -72,7 +72,7 @@ func ledAndUnled(t *testing.T, library *pipeline.Library, model string, n int, l
 		spec := specs[i]
 		line := fmt.Sprintf(`{%s, "control": %s, "model": %q, "prompt": %q, "seed": %d, "sampler": %q, "steps": %d, "guidance_scale": %v}`,
 			kind, leads[i%len(leads)], model, spec.Prompt, spec.Seed, spec.Sampler, spec.Steps, spec.GuidanceScale)
-		specs[i] = resolveEdit(t, library, line)
+		specs[i] = resolve(t, library, line)
 	}
 	return specs
 }
@@ -148,7 +148,7 @@ func TestLedAndUnledShareCalls(t *testing.T) {
 	var specs []job.Spec
 	for i := range 4 {
 		control := [2]string{"[]", "[" + byLines + "]"}[i%2]
-		specs = append(specs, resolveEdit(t, library, fmt.Sprintf(`{"model": "sd", "control": %s, "seed": %d, "sampler": "euler", "steps": %d}`, control, i, steps)))
+		specs = append(specs, resolve(t, library, fmt.Sprintf(`{"model": "sd", "control": %s, "seed": %d, "sampler": "euler", "steps": %d}`, control, i, steps)))
 	}
 	alone := renderAll(t, renderer, specs, 1)
 	started = true
@@ -191,8 +191,8 @@ func TestUnlike(t *testing.T) {
 // which its ControlNets begin and end.
 func TestControlResumes(t *testing.T) {
 	renderer, library := openControlled(t, orttest.Open(t), "sd")
-	spec := resolveEdit(t, library, `{"model": "sd", "prompt": "x", "steps": 8, "sampler": "dpmpp_2m", "control": [`+byTone+","+guessed+`]}`)
-	want := edit(t, renderer, spec).Data
+	spec := resolve(t, library, `{"model": "sd", "prompt": "x", "steps": 8, "sampler": "dpmpp_2m", "control": [`+byTone+","+guessed+`]}`)
+	want := render(t, renderer, spec).Data
 	for _, at := range []int{2, 4, 7} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		_, err := renderer.Render(ctx, job.Order{Spec: spec, Input: testInput}, func(done, _ int) {
@@ -216,10 +216,10 @@ func TestControlResumes(t *testing.T) {
 func TestLedStepsAllocateNothing(t *testing.T) {
 	renderer, library := openControlled(t, still{}, "sd", "fused")
 	for _, fields := range []string{`"model": "sd", "control": [` + byLines + "," + guessed + `]`, `"model": "fused", "control": [{"image": "inputs/lines.png", "end": 0.5}]`} {
-		spec := resolveEdit(t, library, `{"sampler": "euler", `+fields+`}`)
+		spec := resolve(t, library, `{"sampler": "euler", `+fields+`}`)
 		allocations := func(steps int) float64 {
 			spec.Steps = steps
-			return testing.AllocsPerRun(3, func() { edit(t, renderer, spec) })
+			return testing.AllocsPerRun(3, func() { render(t, renderer, spec) })
 		}
 		// As in TestStepsAllocateNothing, some dozens come and go. One for each
 		// step that is led to its end would be 250 more at the least.
@@ -302,21 +302,21 @@ func TestBadControls(t *testing.T) {
 		if name == "unsized" {
 			model = "xl"
 		}
-		spec := resolveEdit(t, library2, `{"model": "`+model+`", "steps": 1, "control": [{"model": "`+name+`", "image": "inputs/lines.png"}]}`)
+		spec := resolve(t, library2, `{"model": "`+model+`", "steps": 1, "control": [{"model": "`+name+`", "image": "inputs/lines.png"}]}`)
 		_, err := renderer2.Render(t.Context(), job.Order{Spec: spec, Input: testInput}, nil)
 		if err == nil || job.ClassOf(err) != job.BadJob || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v (%s), want a bad job that says %q", name, err, job.ClassOf(err), want)
 		}
 	}
 
-	good := resolveEdit(t, library, `{"model": "sd", "steps": 1, "control": [`+byLines+`]}`)
+	good := resolve(t, library, `{"model": "sd", "steps": 1, "control": [`+byLines+`]}`)
 	for what, spoil := range map[string]func(*job.Order){
 		"the image of control 0": func(o *job.Order) {
 			o.Input = func(context.Context, string) ([]byte, error) { return []byte("no picture"), nil }
 		},
 		"no preprocessor is called": func(o *job.Order) { o.Spec.Control[0].Preprocess = "openpose" },
 		"holds 2": func(o *job.Order) {
-			o.Spec = resolveEdit(t, library, `{"model": "fused", "steps": 1, "control": [{"image": "inputs/lines.png"}]}`)
+			o.Spec = resolve(t, library, `{"model": "fused", "steps": 1, "control": [{"image": "inputs/lines.png"}]}`)
 			o.Spec.Control = slices.Repeat(o.Spec.Control, 3)
 		},
 	} {

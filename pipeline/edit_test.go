@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/darkroom/darkroom/pipeline"
-	"github.com/darkroom/darkroom/pipeline/imaging"
 	"github.com/darkroom/darkroom/pipeline/job"
 )
 
@@ -27,7 +25,7 @@ func TestGoldenEdits(t *testing.T) {
 	}
 	for name, line := range cases {
 		t.Run(name, func(t *testing.T) {
-			picture := edit(t, renderer, resolveEdit(t, library, string(line)))
+			picture := render(t, renderer, resolve(t, library, string(line)))
 			got := decodePNG(t, picture.Data)
 			want := decodePNG(t, mustRead(t, filepath.Join("testdata/edited", name+".png")))
 			if picture.Width != want.Bounds().Dx() || picture.Height != want.Bounds().Dy() {
@@ -36,44 +34,6 @@ func TestGoldenEdits(t *testing.T) {
 			compare(t, got, want, maxOff, meanOff)
 		})
 	}
-}
-
-// resolveEdit reads a job's line whose pictures lie in testdata.
-func resolveEdit(t testing.TB, library *pipeline.Library, line string) job.Spec {
-	t.Helper()
-	spec, faults := job.Decode([]byte(line))
-	if faults != nil {
-		t.Fatal(faults)
-	}
-	spec, faults = spec.Locate(func(path string) (job.Input, error) {
-		data, err := os.ReadFile(filepath.Join("testdata", path))
-		if err != nil {
-			return job.Input{}, err
-		}
-		file, err := imaging.Open(data)
-		if err != nil {
-			return job.Input{}, err
-		}
-		return job.Input{Name: path, Width: file.Width, Height: file.Height}, nil
-	})
-	if faults != nil {
-		t.Fatal(faults)
-	}
-	spec, faults = spec.Resolve(library.Model)
-	if faults != nil {
-		t.Fatal(faults)
-	}
-	return spec
-}
-
-// edit renders a job whose pictures lie in testdata.
-func edit(t testing.TB, renderer *pipeline.Renderer, spec job.Spec) job.Picture {
-	t.Helper()
-	picture, err := renderer.Render(t.Context(), job.Order{Spec: spec, Input: testInput}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return picture
 }
 
 func testInput(_ context.Context, name string) ([]byte, error) {
@@ -87,14 +47,14 @@ func TestEditsBesideOthers(t *testing.T) {
 	var alone [][]byte
 	for _, model := range []string{"sd", "inpaint"} {
 		for _, fields := range []string{`"seed": 1`, `"seed": 2, "sampler": "euler_ancestral", "strength": 0.5, "guidance_scale": 1`, `"seed": 3, "keep_unmasked": true, "strength": 1`} {
-			spec := resolveEdit(t, library, `{"kind": "edit", "image": "inputs/picture.png", "mask": "inputs/mask.png", "prompt": "a star", "steps": 6, "model": "`+model+`", `+fields+`}`)
-			specs, alone = append(specs, spec), append(alone, edit(t, renderer, spec).Data)
+			spec := resolve(t, library, `{"kind": "edit", "image": "inputs/picture.png", "mask": "inputs/mask.png", "prompt": "a star", "steps": 6, "model": "`+model+`", `+fields+`}`)
+			specs, alone = append(specs, spec), append(alone, render(t, renderer, spec).Data)
 		}
 	}
 	var done []chan []byte
 	for _, spec := range specs {
 		result := make(chan []byte, 1)
-		go func() { result <- edit(t, renderer, spec).Data }()
+		go func() { result <- render(t, renderer, spec).Data }()
 		done = append(done, result)
 	}
 	for i, result := range done {

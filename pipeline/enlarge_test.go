@@ -50,7 +50,7 @@ func encodePNG(t testing.TB, picture image.Image) []byte {
 // upscale renders an upscale of a picture, whatever the line names as its image.
 func upscale(t testing.TB, renderer *pipeline.Renderer, library *pipeline.Library, line string, picture image.Image) (job.Picture, image.Image) {
 	t.Helper()
-	spec := resolveEdit(t, library, line)
+	spec := resolve(t, library, line)
 	data := encodePNG(t, picture)
 	made, err := renderer.Render(t.Context(), job.Order{Spec: spec, Input: func(context.Context, string) ([]byte, error) { return data, nil }}, nil)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestNetworks(t *testing.T) {
 		"windows": {1, .01}, "gray": {1, .01}, "half": {2, .1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			picture := edit(t, renderer, resolveEdit(t, library, `{"kind": "upscale", "image": "inputs/picture.png", "model": "`+name+`"}`))
+			picture := render(t, renderer, resolve(t, library, `{"kind": "upscale", "image": "inputs/picture.png", "model": "`+name+`"}`))
 			want := decodePNG(t, mustRead(t, filepath.Join("testdata/enlarged", name+".png")))
 			compare(t, decodePNG(t, picture.Data), want, off[0], off[1])
 			if picture.Width != want.Bounds().Dx() || picture.Models[name] == "" || picture.MadeWith.Level != "all" || picture.Timing["upscale"] <= 0 {
@@ -166,9 +166,9 @@ func TestScales(t *testing.T) {
 	}
 	_, once := draw("", picture)
 	_, twice := draw("", once)
-	unknown := resolveEdit(t, library, `{"kind": "upscale", "image": "inputs/picture.png", "model": "esrgan"}`)
+	unknown := resolve(t, library, `{"kind": "upscale", "image": "inputs/picture.png", "model": "esrgan"}`)
 	unknown.Scale = 0 // as it is where the graph doesn't tell
-	if made := edit(t, renderer, unknown); made.Width != 4*51 || made.Height != 4*53 {
+	if made := render(t, renderer, unknown); made.Width != 4*51 || made.Height != 4*53 {
 		t.Errorf("without a scale the picture has %dx%d pixels", made.Width, made.Height)
 	}
 	for scale, want := range map[string]image.Image{
@@ -240,13 +240,13 @@ func TestUpscalesBesideOthers(t *testing.T) {
 	}
 	var alone [][]byte
 	for _, line := range lines {
-		alone = append(alone, edit(t, renderer, resolveEdit(t, library, line)).Data)
+		alone = append(alone, render(t, renderer, resolve(t, library, line)).Data)
 	}
 	var done []chan []byte
 	for i := range 3 * len(lines) {
-		spec := resolveEdit(t, library, lines[i%len(lines)])
+		spec := resolve(t, library, lines[i%len(lines)])
 		result := make(chan []byte, 1)
-		go func() { result <- edit(t, renderer, spec).Data }()
+		go func() { result <- render(t, renderer, spec).Data }()
 		done = append(done, result)
 	}
 	for i, result := range done {
@@ -275,7 +275,7 @@ func TestSmallerTiles(t *testing.T) {
 	compare(t, got, want, 1, .001)
 
 	runtime.run = func(context.Context, *hookedCall) error { return pipeline.ErrOutOfMemory }
-	_, err := starved.Render(t.Context(), job.Order{Spec: resolveEdit(t, library, line), Input: testInput}, nil)
+	_, err := starved.Render(t.Context(), job.Order{Spec: resolve(t, library, line), Input: testInput}, nil)
 	if job.ClassOf(err) != job.OutOfMemory {
 		t.Errorf("no memory for any tile: %v", err)
 	}
@@ -285,7 +285,7 @@ func TestSmallerTiles(t *testing.T) {
 func TestCancelledUpscale(t *testing.T) {
 	renderer, library := openUpscalers(t, cramped(t, 4*3*128*70*70*2))
 	data := encodePNG(t, scene(400, 400))
-	order := job.Order{Spec: resolveEdit(t, library, `{"kind": "upscale", "image": "inputs/picture.png"}`), Input: func(context.Context, string) ([]byte, error) { return data, nil }}
+	order := job.Order{Spec: resolve(t, library, `{"kind": "upscale", "image": "inputs/picture.png"}`), Input: func(context.Context, string) ([]byte, error) { return data, nil }}
 	reason := errors.New("the lamp went out")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	last, all := 0, 0
@@ -351,7 +351,7 @@ func TestUpscaleFaults(t *testing.T) {
 		if c.input == nil {
 			c.input = mustRead(t, "testdata/inputs/picture.png")
 		}
-		order := job.Order{Spec: resolveEdit(t, library, line), Input: func(context.Context, string) ([]byte, error) { return c.input, nil }}
+		order := job.Order{Spec: resolve(t, library, line), Input: func(context.Context, string) ([]byte, error) { return c.input, nil }}
 		_, err := renderer.Render(t.Context(), order, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || job.ClassOf(err) != c.class || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v (%v), want %s", line, err, job.ClassOf(err), c.want)
@@ -361,7 +361,7 @@ func TestUpscaleFaults(t *testing.T) {
 		t.Errorf("two inputs: %v", err)
 	}
 	cramped, _ := openUpscalers(t, cramped(t, 1<<20))
-	_, err := cramped.Render(t.Context(), job.Order{Spec: resolveEdit(t, library, `{"kind": "upscale", "image": "inputs/picture.png"}`), Input: testInput}, nil)
+	_, err := cramped.Render(t.Context(), job.Order{Spec: resolve(t, library, `{"kind": "upscale", "image": "inputs/picture.png"}`), Input: testInput}, nil)
 	if want := "a tile of 64x64 pixels takes about 2 MiB, and there are 1: out of memory"; err == nil || !strings.Contains(err.Error(), want) || job.ClassOf(err) != job.OutOfMemory {
 		t.Errorf("1 MiB of memory: %v, want %s", err, want)
 	}

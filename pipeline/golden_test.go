@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/darkroom/darkroom/pipeline"
+	"github.com/darkroom/darkroom/pipeline/imaging"
 	"github.com/darkroom/darkroom/pipeline/job"
 	"github.com/darkroom/darkroom/pipeline/ort/orttest"
 )
@@ -132,10 +133,24 @@ func openLibrary(t testing.TB, folders ...string) *pipeline.Library {
 	return library
 }
 
-// resolve reads a job's line.
+// resolve reads a job's line, whose pictures lie in testdata.
 func resolve(t testing.TB, library *pipeline.Library, line string) job.Spec {
 	t.Helper()
 	spec, faults := job.Decode([]byte(line))
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	spec, faults = spec.Locate(func(path string) (job.Input, error) {
+		data, err := testInput(t.Context(), path)
+		if err != nil {
+			return job.Input{}, err
+		}
+		file, err := imaging.Open(data)
+		if err != nil {
+			return job.Input{}, err
+		}
+		return job.Input{Name: path, Width: file.Width, Height: file.Height}, nil
+	})
 	if faults != nil {
 		t.Fatal(faults)
 	}
@@ -146,9 +161,10 @@ func resolve(t testing.TB, library *pipeline.Library, line string) job.Spec {
 	return spec
 }
 
+// render draws a job whose pictures lie in testdata.
 func render(t testing.TB, renderer *pipeline.Renderer, spec job.Spec) job.Picture {
 	t.Helper()
-	picture, err := renderer.Render(t.Context(), job.Order{Spec: spec}, nil)
+	picture, err := renderer.Render(t.Context(), job.Order{Spec: spec, Input: testInput}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

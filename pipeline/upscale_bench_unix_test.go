@@ -33,7 +33,7 @@ func BenchmarkUpscale(b *testing.B) {
 	}
 	renderer := pipeline.New(orttest.Open(b), library, "0.0.0")
 	defer renderer.Close()
-	spec := resolveEdit(b, library, fmt.Sprintf(`{"kind": "upscale", "image": "inputs/picture.png", "scale": 4, "model": %q}`, name))
+	spec := resolve(b, library, fmt.Sprintf(`{"kind": "upscale", "image": "inputs/picture.png", "scale": 4, "model": %q}`, name))
 	draw := func(side int) {
 		data := encodePNG(b, scene(side, side))
 		input := func(context.Context, string) ([]byte, error) { return data, nil }

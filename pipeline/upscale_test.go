@@ -16,7 +16,7 @@ func TestGoldenUpscales(t *testing.T) {
 	}
 	for name, line := range cases {
 		t.Run(name, func(t *testing.T) {
-			picture := edit(t, renderer, resolveEdit(t, library, string(line)))
+			picture := render(t, renderer, resolve(t, library, string(line)))
 			want := decodePNG(t, mustRead(t, filepath.Join("testdata/upscaled", name+".png")))
 			if picture.Width != want.Bounds().Dx() || picture.Height != want.Bounds().Dy() {
 				t.Errorf("the picture's size is %dx%d", picture.Width, picture.Height)
