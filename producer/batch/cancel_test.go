@@ -18,11 +18,7 @@ func TestMarksOfOtherLines(t *testing.T) {
 		ctx := t.Context()
 		var store storage.Store = &storage.Memory{}
 		older := newBatch(t, store, 2, 1000)
-		b := newBatch(t, store, 2, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 2, 0)
 		if err := errors.Join(older.Finish(ctx, store, Counts{Lines: 2, Done: 2}), Cancel(ctx, store, q, older)); err != nil {
 			t.Fatal(err)
 		}
@@ -102,11 +98,7 @@ func TestCheckpointsGo(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
 		store := &storage.Memory{}
-		b := newBatch(t, store, 1, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 1, 0)
 		line := lineOf(t, store, b, 0)
 		named := b.CheckpointName(line)
 		other := Batch{Name: "b-2"}.CheckpointName(line)

@@ -56,6 +56,17 @@ func newBatch(t testing.TB, store storage.Store, lines int, seed int) Batch {
 	return b
 }
 
+// newQueued is newBatch for one that is on the queue of bothQueues.
+func newQueued(t testing.TB, store storage.Store, lines int, seed int) Batch {
+	t.Helper()
+	b := newBatch(t, store, lines, seed)
+	b.Queue = "q"
+	if err := b.Save(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // lineOf reads a line of the manifest.
 func lineOf(t testing.TB, store storage.Store, b Batch, index int) Line {
 	t.Helper()
@@ -174,11 +185,7 @@ func TestFeedPassesOverWhatIsDone(t *testing.T) {
 func TestFeedMarksAgain(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		store := &storage.Memory{}
-		b := newBatch(t, store, 20, 0)
-		b.Queue = "q"
-		if err := b.Save(t.Context(), store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 20, 0)
 		if _, err := q.Tend(t.Context(), store); err != nil { // which lists it
 			t.Fatal(err)
 		}

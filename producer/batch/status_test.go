@@ -85,11 +85,7 @@ func TestProgressOfWhatIsDone(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
 		store := &storage.Memory{}
-		b := newBatch(t, store, 3, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 3, 0)
 		finish(t, store, b, 0)
 		fail(t, store, b, 1)
 		finish(t, store, b, 2)
@@ -169,11 +165,7 @@ func TestRedisForgets(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
 		store := &storage.Memory{}
-		b := newBatch(t, store, 2, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 2, 0)
 		fail(t, store, b, 0)
 		for _, err := range []error{
 			q.Mark(ctx, b, Record{Index: 0, Status: Failed, Class: "bad_job"}),
@@ -216,11 +208,7 @@ func TestRetryWhileFinishing(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
 		memory := &storage.Memory{}
-		b := newBatch(t, memory, 1, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, memory); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, memory, 1, 0)
 		fail(t, memory, b, 0)
 		store := &beforePut{Store: memory, name: b.DoneName(), do: func() {
 			if taken, err := Retry(ctx, memory, q, b, nil); err != nil || taken != 1 {
@@ -248,11 +236,7 @@ func TestMarkAfterRetry(t *testing.T) {
 	bothQueues(t, func(t *testing.T, q *Queue) {
 		ctx := t.Context()
 		store := &storage.Memory{}
-		b := newBatch(t, store, 3, 0)
-		b.Queue = "q"
-		if err := b.Save(ctx, store); err != nil {
-			t.Fatal(err)
-		}
+		b := newQueued(t, store, 3, 0)
 		finish(t, store, b, 0)
 		fail(t, store, b, 1)
 		fail(t, store, b, 2)
